@@ -1,0 +1,1 @@
+//! Components of a workload cluster, in order.

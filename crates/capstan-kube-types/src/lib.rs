@@ -1,0 +1,1 @@
+//! Kubernetes types of Cluster API and its OpenStack provider, generated from their CRDs.

@@ -1,0 +1,1 @@
+//! Client of Kubernetes: server-side apply, conditions, watched mirrors, leases.

@@ -1,0 +1,1 @@
+//! Client of the OpenStack services, with the calls that Capstan needs.

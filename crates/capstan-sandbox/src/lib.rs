@@ -1,0 +1,1 @@
+//! A simulated OpenStack and management plane over real HTTP.
