@@ -1,0 +1,246 @@
+//! The one port: connections, counting, faults and what is common to all routes.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::serve::{IncomingStream, Listener};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::World;
+use crate::clock::wall_sleep;
+use crate::faults::Effect;
+
+/// Serves every route of the world until the task is aborted.
+pub(crate) async fn serve(listener: TcpListener, world: World, stop: CancellationToken) {
+    let routes = Router::new()
+        .merge(crate::openstack::router(&world))
+        .merge(crate::kubernetes::router(&world))
+        .fallback(unknown)
+        .layer(axum::middleware::from_fn_with_state(world.clone(), observe))
+        .with_state(world);
+    let listener = Connections { listener, stop };
+    // `axum::serve` returns only on a graceful shutdown, which isn't asked for: a watch would hold it up for ever.
+    let _ = axum::serve(listener, routes.into_make_service_with_connect_info::<Connection>()).await;
+}
+
+/// Marks the answer of an unknown route; a service whose routes end in a catch-all sets it, too.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UnknownRoute;
+
+/// The template under which a request is counted, set by routes that axum's own matching doesn't tell apart.
+#[derive(Debug, Clone)]
+pub(crate) struct RouteTemplate(pub(crate) String);
+
+/// 501 that names the route.
+pub(crate) async fn unknown(request: Request) -> Response {
+    not_simulated(request.method(), request.uri().path())
+}
+
+/// 501 that names the route.
+pub(crate) fn not_simulated(method: &Method, path: &str) -> Response {
+    let text = format!("the sandbox does not simulate `{method} {path}`");
+    let body = serde_json::json!({"error": {"code": 501, "title": "Not Implemented", "message": text}});
+    let mut response = (StatusCode::NOT_IMPLEMENTED, axum::Json(body)).into_response();
+    response.extensions_mut().insert(UnknownRoute);
+    response
+}
+
+/// Counts a request, lets its faults strike, and keeps the time from jumping while it is handled.
+async fn observe(
+    State(world): State<World>,
+    ConnectInfo(connection): ConnectInfo<Connection>,
+    matched: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let service = path.trim_start_matches('/').split('/').next().unwrap_or_default().to_owned();
+    if service == "_sandbox" {
+        return next.run(request).await;
+    }
+    let template = matched.as_ref().map_or(path.as_str(), MatchedPath::as_str).to_owned();
+    let mut lose_answer = false;
+    let mut instead = None;
+    for effect in world.faults().on_request(&service, method.as_str(), &template, &path) {
+        match effect {
+            Effect::Fail { status, body, retry_after } => {
+                instead = Some(failure(&service, status, body, retry_after));
+            }
+            Effect::Html { status } => instead = Some(html(status)),
+            Effect::LoseAnswer => lose_answer = true,
+            Effect::Disconnect => {
+                connection.close.cancel();
+                instead = Some(StatusCode::SERVICE_UNAVAILABLE.into_response());
+            }
+            Effect::Delay { millis } => wall_sleep(Duration::from_millis(millis)).await,
+        }
+    }
+    let mut response = match instead {
+        Some(response) => response,
+        None => {
+            let _busy = world.clock().busy();
+            let response = next.run(request).await;
+            if method != Method::GET && method != Method::HEAD {
+                world.clock().touch();
+            }
+            response
+        }
+    };
+    if lose_answer {
+        connection.close.cancel();
+    }
+    let known = response.extensions().get::<UnknownRoute>().is_none();
+    let counted = response.extensions().get::<RouteTemplate>().map_or(template, |name| name.0.clone());
+    let failed = lose_answer || response.status().as_u16() >= 400;
+    world.journal().record(&service, &method, &counted, known, failed);
+    if let Ok(id) = HeaderValue::from_str(&format!("req-{}", world.ids().uuid())) {
+        response.headers_mut().insert("x-openstack-request-id", id);
+    }
+    response
+}
+
+/// The answer that a fault asks for, in the shape of the service's own errors where no body is given.
+fn failure(service: &str, status: u16, body: Option<String>, retry_after: Option<u64>) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = body.unwrap_or_else(|| {
+        let title = status.canonical_reason().unwrap_or("Error");
+        let code = status.as_u16();
+        match service {
+            "network" => serde_json::json!({"NeutronError": {"type": title, "message": title, "detail": ""}}),
+            "load-balancer" => {
+                serde_json::json!({"faultcode": "Server", "faultstring": title, "debuginfo": null})
+            }
+            "kubernetes" | "workload" => {
+                serde_json::json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
+                "status": "Failure", "message": title, "reason": title.replace(' ', ""), "code": code})
+            }
+            _ => serde_json::json!({"error": {"code": code, "title": title, "message": title}}),
+        }
+        .to_string()
+    });
+    let kind = if body.starts_with('{') { "application/json" } else { "text/plain" };
+    let mut response = (status, [(header::CONTENT_TYPE, kind)], body).into_response();
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// What a proxy in front of the service answers when the service doesn't.
+fn html(status: u16) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let page = format!(
+        "<html>\r\n<head><title>{status}</title></head>\r\n<body>\r\n<center><h1>{status}</h1></center>\r\n\
+         <hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+    );
+    (status, [(header::CONTENT_TYPE, "text/html")], Body::from(page)).into_response()
+}
+
+/// Accepts connections that can be cut from inside.
+struct Connections {
+    listener: TcpListener,
+    stop: CancellationToken,
+}
+
+/// One connection, as a request sees it.
+#[derive(Clone)]
+struct Connection {
+    close: CancellationToken,
+}
+
+/// A stream that ends in an error once it was cut.
+struct Cuttable {
+    stream: TcpStream,
+    close: CancellationToken,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Listener for Connections {
+    type Io = Cuttable;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Cuttable, SocketAddr) {
+        let (stream, address) = Listener::accept(&mut self.listener).await;
+        // Small answers would wait for the client's acknowledgement otherwise; without it they are only slower.
+        let _ = stream.set_nodelay(true);
+        let close = self.stop.child_token();
+        let cut = Box::pin(close.clone().cancelled_owned());
+        (Cuttable { stream, close, cut }, address)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+impl Connected<IncomingStream<'_, Connections>> for Connection {
+    fn connect_info(stream: IncomingStream<'_, Connections>) -> Self {
+        Self { close: stream.io().close.clone() }
+    }
+}
+
+impl Cuttable {
+    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        match self.cut.as_mut().poll(context) {
+            Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
+impl AsyncRead for Cuttable {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.check(context)?;
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Cuttable {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.check(context)?;
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.check(context)?;
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

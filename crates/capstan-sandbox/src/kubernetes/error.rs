@@ -1,0 +1,209 @@
+//! What the API server answers when it refuses: Kubernetes' `Status`, with the texts of `k8s.io/apimachinery/pkg/api/errors`.
+
+use std::fmt::Write as _;
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::registry::Resource;
+
+/// One field that is refused, as `k8s.io/apimachinery/pkg/util/validation/field` says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cause {
+    /// `FieldValueInvalid`, `FieldValueRequired`, `FieldManagerConflict` ...
+    pub(crate) reason: &'static str,
+    /// Path of the field, `spec.replicas`.
+    pub(crate) field: String,
+    /// What is wrong, without the field.
+    pub(crate) message: String,
+}
+
+impl Cause {
+    /// A value that has the right type and is wrong. `value` is printed as JSON, texts in quotes.
+    pub(crate) fn invalid(field: impl Into<String>, value: &Value, detail: impl AsRef<str>) -> Self {
+        let message = format!("Invalid value: {value}: {}", detail.as_ref());
+        Self { reason: "FieldValueInvalid", field: field.into(), message }
+    }
+
+    /// A field that must be there.
+    pub(crate) fn required(field: impl Into<String>, detail: &str) -> Self {
+        let message = if detail.is_empty() { "Required value".to_owned() } else { format!("Required value: {detail}") };
+        Self { reason: "FieldValueRequired", field: field.into(), message }
+    }
+
+    /// A field that must not be set or changed.
+    pub(crate) fn forbidden(field: impl Into<String>, detail: impl AsRef<str>) -> Self {
+        Self { reason: "FieldValueForbidden", field: field.into(), message: format!("Forbidden: {}", detail.as_ref()) }
+    }
+}
+
+/// A refusal of the API server.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Status {
+    pub(crate) code: u16,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+    pub(crate) details: Option<Box<Details>>,
+}
+
+/// What a refusal is about.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Details {
+    pub(crate) group: String,
+    /// The resource's plural, or its kind where it is about the content.
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) causes: Vec<Cause>,
+    pub(crate) retry_after: Option<u32>,
+}
+
+/// The result of an API call.
+pub(crate) type Answer<T> = Result<T, Status>;
+
+impl Status {
+    fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { code, reason, message: message.into(), details: None }
+    }
+
+    fn about(mut self, resource: &Resource, name: &str) -> Self {
+        self.details = Some(Box::new(Details {
+            group: resource.group.clone(),
+            kind: resource.plural.clone(),
+            name: name.to_owned(),
+            ..Details::default()
+        }));
+        self
+    }
+
+    pub(crate) fn not_found(resource: &Resource, name: &str) -> Self {
+        Self::new(404, "NotFound", format!("{} \"{name}\" not found", resource.id)).about(resource, name)
+    }
+
+    pub(crate) fn already_exists(resource: &Resource, name: &str) -> Self {
+        Self::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", resource.id)).about(resource, name)
+    }
+
+    pub(crate) fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.id);
+        Self::new(409, "Conflict", message).about(resource, name)
+    }
+
+    /// The answer to a write with an outdated `resourceVersion`.
+    pub(crate) fn outdated(resource: &Resource, name: &str) -> Self {
+        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        Self::conflict(resource, name, why)
+    }
+
+    pub(crate) fn forbidden(resource: &Resource, name: &str, why: impl AsRef<str>) -> Self {
+        let message = format!("{} \"{name}\" is forbidden: {}", resource.id, why.as_ref());
+        Self::new(403, "Forbidden", message).about(resource, name)
+    }
+
+    /// Fields that are refused.
+    pub(crate) fn invalid(resource: &Resource, name: &str, causes: Vec<Cause>) -> Self {
+        let mut message = format!("{} \"{name}\" is invalid: ", resource.qualified_kind());
+        let texts: Vec<String> = causes.iter().map(|c| format!("{}: {}", c.field, c.message)).collect();
+        let _ = match texts.as_slice() {
+            [one] => write!(message, "{one}"),
+            many => write!(message, "[{}]", many.join(", ")),
+        };
+        let details = Details {
+            group: resource.group.clone(),
+            kind: resource.kind.clone(),
+            name: name.to_owned(),
+            causes,
+            retry_after: None,
+        };
+        Self { details: Some(Box::new(details)), ..Self::new(422, "Invalid", message) }
+    }
+
+    /// The refusal of a validating webhook.
+    pub(crate) fn denied(webhook: &str, refusal: Self) -> Self {
+        let message = format!("admission webhook \"{webhook}\" denied the request: {}", refusal.message);
+        Self { message, ..refusal }
+    }
+
+    pub(crate) fn apply_conflict(causes: Vec<Cause>, message: String) -> Self {
+        let details = Details { causes, ..Details::default() };
+        Self { details: Some(Box::new(details)), ..Self::new(409, "Conflict", message) }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, "BadRequest", message)
+    }
+
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(401, "Unauthorized", "Unauthorized")
+    }
+
+    pub(crate) fn method_not_allowed(resource: &Resource, verb: &str) -> Self {
+        let message = format!("{verb} is not supported on resources of kind \"{}\"", resource.id);
+        Self::new(405, "MethodNotAllowed", message).about(resource, "")
+    }
+
+    pub(crate) fn unsupported_media(given: &str) -> Self {
+        let message = format!("the body of the request was in an unknown format - accepted media types include: application/json, application/yaml (was {given})");
+        Self::new(415, "UnsupportedMediaType", message)
+    }
+
+    /// A watch or a list that goes on from a version that is no longer kept.
+    pub(crate) fn expired(asked: u64, oldest: u64) -> Self {
+        Self::new(410, "Expired", format!("too old resource version: {asked} ({oldest})"))
+    }
+
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        let details = Details { retry_after: Some(1), ..Details::default() };
+        Self { details: Some(Box::new(details)), ..Self::new(503, "ServiceUnavailable", message) }
+    }
+
+    /// A path that a real API server wouldn't know either.
+    pub(crate) fn no_such_path(path: &str) -> Self {
+        Self::new(404, "NotFound", format!("the server could not find the requested resource ({path})"))
+    }
+
+    /// Something that a real API server does and the sandbox doesn't; it names itself.
+    pub(crate) fn not_simulated(what: &str) -> Self {
+        Self::new(501, "NotImplemented", format!("the sandbox does not simulate {what}"))
+    }
+
+    pub(crate) fn payload_too_large() -> Self {
+        Self::new(413, "RequestEntityTooLarge", "limit is 3145728")
+    }
+
+    /// The `Status` object.
+    pub(crate) fn body(&self) -> Value {
+        let mut body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                              "message": self.message, "reason": self.reason, "code": self.code});
+        if let Some(details) = &self.details {
+            let mut object = serde_json::Map::new();
+            for (key, value) in [("name", &details.name), ("group", &details.group), ("kind", &details.kind)] {
+                if !value.is_empty() {
+                    object.insert(key.to_owned(), value.as_str().into());
+                }
+            }
+            if !details.causes.is_empty() {
+                let causes = details.causes.iter();
+                let causes: Vec<Value> = causes.map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field})).collect();
+                object.insert("causes".to_owned(), causes.into());
+            }
+            if let Some(seconds) = details.retry_after {
+                object.insert("retryAfterSeconds".to_owned(), seconds.into());
+            }
+            body["details"] = object.into();
+        }
+        body
+    }
+}
+
+impl IntoResponse for Status {
+    fn into_response(self) -> Response {
+        let code = StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (code, axum::Json(self.body())).into_response();
+        if let Some(seconds) = self.details.as_ref().and_then(|d| d.retry_after) {
+            response.headers_mut().insert(http::header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
