@@ -149,7 +149,7 @@ pub fn load(sources: &[Source]) -> Result<LoadedFleet, Problems> {
     for source in sources {
         match readable(source) {
             Ok(content) => texts.push(Text { path: &source.path, content }),
-            Err(problem) => unreadable.push(problem),
+            Err(problem) => unreadable.push(*problem),
         }
     }
     let mut report = Report::new(&texts);
@@ -177,14 +177,14 @@ pub fn load(sources: &[Source]) -> Result<LoadedFleet, Problems> {
 }
 
 /// The text of a source, if it is one and not too large.
-fn readable(source: &Source) -> Result<&str, Problem> {
+fn readable(source: &Source) -> Result<&str, Box<Problem>> {
     let bytes = source.text.len();
     if bytes > MAX_FILE_BYTES {
         let message =
             format!("the file has {bytes} bytes; a document of a fleet has at most {MAX_FILE_BYTES}");
-        return Err(Problem::of_file(&source.path, message));
+        return Err(Box::new(Problem::of_file(&source.path, message)));
     }
-    let not_text = || Problem::of_file(&source.path, "the file is not text in UTF-8");
+    let not_text = || Box::new(Problem::of_file(&source.path, "the file is not text in UTF-8"));
     let text = std::str::from_utf8(&source.text).map_err(|_| not_text())?;
     if text.contains('\0') {
         return Err(not_text());

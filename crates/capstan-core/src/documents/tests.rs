@@ -74,7 +74,7 @@ fn several_documents_may_share_a_file() {
 #[test]
 fn shapes_that_are_wrong() {
     insta::assert_snapshot!(problems_of(
-        "\
+        "
   kubernets: {version: \"1.36\"}
   controlplane: {replicas: 3}
   controlPlane: {replicas: three, flavour: x, antiAffinity: sofd, zones: az1}
@@ -94,7 +94,7 @@ fn shapes_that_are_wrong() {
 #[test]
 fn meanings_that_are_wrong() {
     insta::assert_snapshot!(problems_of(
-        "\
+        "
   kubernetes: {version: 1.36}
   controlPlane: {replicas: 4, zones: [az1, az2, az1]}
   network:
@@ -108,7 +108,7 @@ fn meanings_that_are_wrong() {
     - {name: a, zones: [az1, az1]}
     - {name: control-plane}
     - name: a-name-that-is-longer-than-what-host-names-of-nodes-allow
-      taints: [{key: gpu, effect: NoSchedule}, {key: gpu, value: x, effect: NoSchedule}, {key: -, effect: NoExecute}]
+      taints: [{key: gpu, effect: NoSchedule}, {key: gpu, value: x, effect: NoSchedule}, {key: _, effect: NoExecute}]
 "
     ));
 }
