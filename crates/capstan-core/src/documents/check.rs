@@ -116,7 +116,7 @@ fn control_plane(at: &Located<'_>, report: &mut Report<'_>) {
         let problem = report.error(
             at.span("controlPlane.replicas"),
             format!(
-                "{} control planes lose their majority as early as {}",
+                "{} control planes survive no more failures than {}: etcd needs a majority",
                 control_plane.replicas,
                 control_plane.replicas.max(2) - 1
             ),
