@@ -1,0 +1,170 @@
+//! Logging in, and staying logged in.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use crate::catalog::Catalog;
+use crate::config::{ApplicationCredentialRef, Auth, Domain, Scope, User};
+use crate::error::{Error, Result};
+
+/// A token and what the identity service said about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    pub(crate) token: SecretString,
+    /// What the token stands for.
+    pub(crate) info: TokenInfo,
+}
+
+/// A token's user, project, roles, expiry and catalog.
+#[derive(Debug, Clone, Deserialize)]
+pub struct TokenInfo {
+    /// When the token ends.
+    pub expires_at: Timestamp,
+    /// Whose it is.
+    pub user: Named,
+    /// The project that it is for.
+    #[serde(default)]
+    pub project: Option<Named>,
+    /// What its holder may do.
+    #[serde(default)]
+    pub roles: Vec<Named>,
+    /// The services.
+    #[serde(default)]
+    pub catalog: Catalog,
+    /// The application credential that it was obtained with.
+    #[serde(default)]
+    pub application_credential: Option<UsedCredential>,
+}
+
+/// Something with an id and a name.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Named {
+    /// The id.
+    pub id: String,
+    /// The name.
+    pub name: String,
+}
+
+/// The application credential behind a token.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct UsedCredential {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// A restricted one cannot make or delete application credentials.
+    pub restricted: bool,
+}
+
+/// The body of `POST /v3/auth/tokens`.
+pub(crate) fn login_body(auth: &Auth) -> Value {
+    let (identity, scope) = match auth {
+        Auth::Password { user, password, scope } => {
+            let mut user = user_json(user);
+            user["password"] = password.expose_secret().into();
+            (json!({ "methods": ["password"], "password": { "user": user } }), scope_json(scope))
+        }
+        Auth::Token { token, scope } => {
+            (json!({ "methods": ["token"], "token": { "id": token.expose_secret() } }), scope_json(scope))
+        }
+        Auth::ApplicationCredential { which, secret } => {
+            let mut credential = match which {
+                ApplicationCredentialRef::Id(id) => json!({ "id": id }),
+                ApplicationCredentialRef::Name { name, user } => {
+                    json!({ "name": name, "user": user_json(user) })
+                }
+            };
+            credential["secret"] = secret.expose_secret().into();
+            let identity =
+                json!({ "methods": ["application_credential"], "application_credential": credential });
+            (identity, None)
+        }
+    };
+    let mut auth = json!({ "identity": identity });
+    if let Some(scope) = scope {
+        auth["scope"] = scope;
+    }
+    json!({ "auth": auth })
+}
+
+fn user_json(user: &User) -> Value {
+    match user {
+        User::Id(id) => json!({ "id": id }),
+        User::Name { name, domain } => json!({ "name": name, "domain": domain_json(domain) }),
+    }
+}
+
+fn domain_json(domain: &Domain) -> Value {
+    match domain {
+        Domain::Id(id) => json!({ "id": id }),
+        Domain::Name(name) => json!({ "name": name }),
+    }
+}
+
+fn scope_json(scope: &Scope) -> Option<Value> {
+    match scope {
+        Scope::ProjectId(id) => Some(json!({ "project": { "id": id } })),
+        Scope::ProjectName { name, domain } => {
+            Some(json!({ "project": { "name": name, "domain": domain_json(domain) } }))
+        }
+        Scope::Domain(domain) => Some(json!({ "domain": domain_json(domain) })),
+        Scope::Unscoped => None,
+    }
+}
+
+/// Holds the current session; makes a new one once, however many callers find the old one spent.
+#[derive(Debug, Default)]
+pub(crate) struct Keeper {
+    current: RwLock<Option<Arc<Session>>>,
+    /// Held while somebody logs in; contains why the last attempt failed.
+    login: Mutex<Option<Arc<Error>>>,
+    attempts: AtomicU64,
+}
+
+impl Keeper {
+    pub(crate) fn current(&self) -> Option<Arc<Session>> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A session other than `spent`: the one that somebody else has made meanwhile, else that of `login`. Who waited
+    /// for a login that failed gets that failure: wrong passwords sent once per caller would lock the account.
+    pub(crate) async fn renew(
+        &self,
+        spent: Option<&Arc<Session>>,
+        login: impl Future<Output = Result<Session>>,
+    ) -> Result<Arc<Session>, Arc<Error>> {
+        let before = self.attempts.load(Ordering::Acquire);
+        let mut failure = self.login.lock().await;
+        if let Some(current) = self.current()
+            && !spent.is_some_and(|spent| Arc::ptr_eq(spent, &current))
+        {
+            return Ok(current);
+        }
+        if let Some(failure) = &*failure
+            && self.attempts.load(Ordering::Acquire) != before
+        {
+            return Err(Arc::clone(failure));
+        }
+        let result = login.await;
+        self.attempts.fetch_add(1, Ordering::AcqRel);
+        match result {
+            Ok(session) => {
+                let session = Arc::new(session);
+                *failure = None;
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&session));
+                Ok(session)
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                *failure = Some(Arc::clone(&error));
+                Err(error)
+            }
+        }
+    }
+}
