@@ -21,7 +21,7 @@ pub struct Plan {
 pub struct PlannedChange {
     /// Name of the component that would make it.
     pub component: String,
-    /// What is changed, as `Kind/name`.
+    /// What is changed, as `Kind name`.
     pub object: String,
     /// The fields that change; none where the whole object comes or goes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -155,6 +155,27 @@ impl Plan {
     }
 }
 
+impl PlannedChange {
+    /// A change of `object` by `component`, of a class that explains itself.
+    pub fn new(component: impl Into<String>, object: impl Into<String>, class: ChangeClass) -> Self {
+        Self { component: component.into(), object: object.into(), fields: vec![], class, why: String::new() }
+    }
+
+    /// The same change with the reason for its class.
+    #[must_use]
+    pub fn because(mut self, why: impl Into<String>) -> Self {
+        self.why = why.into();
+        self
+    }
+
+    /// The same change with one more field.
+    #[must_use]
+    pub fn field(mut self, path: impl Into<String>, from: Option<String>, to: Option<String>) -> Self {
+        self.fields.push(FieldChange { path: path.into(), from, to });
+        self
+    }
+}
+
 impl QuotaLine {
     /// What is used after the plan.
     #[must_use]
@@ -167,6 +188,22 @@ impl QuotaLine {
     pub fn shortfall(&self) -> Option<u64> {
         let over = self.after().checked_sub(self.limit?).filter(|over| *over > 0);
         over.filter(|_| self.change > 0)
+    }
+}
+
+impl ChangeClass {
+    /// What is done to the object, in one word: `create`, `change`, `roll`, …
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Creates => "create",
+            Self::InPlace => "change",
+            Self::Rolls { .. } => "roll",
+            Self::Recreates => "recreate",
+            Self::Refused { .. } => "refuse",
+            Self::Deletes => "delete",
+            Self::Destroys { .. } => "destroy",
+        }
     }
 }
 
@@ -220,13 +257,7 @@ mod tests {
     use super::*;
 
     fn change(class: ChangeClass) -> PlannedChange {
-        PlannedChange {
-            component: "machines".into(),
-            object: "Machine/x".into(),
-            fields: vec![],
-            class,
-            why: String::new(),
-        }
+        PlannedChange::new("machines", "Machine x", class)
     }
 
     #[test]
