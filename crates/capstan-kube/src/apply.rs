@@ -213,7 +213,7 @@ mod tests {
             sent,
             json!({"apiVersion": "infrastructure.cluster.x-k8s.io/v1beta1", "kind": "OpenStackCluster",
                 "metadata": {"name": "f-c", "namespace": "f-c"},
-                "spec": {"identityRef": {"cloudName": "openstack", "name": "f-c-cloud-config"}}})
+                "spec": {"identityRef": {"cloudName": "openstack", "name": "f-c-cloud-config", "type": "Secret"}}})
         );
     }
 

@@ -228,3 +228,6 @@ fn context(kubeconfig: &Kubeconfig, wanted: Option<&str>) -> Result<String, Conn
         Err(ConnectError::NoContext { wanted, known: known() })
     }
 }
+
+#[cfg(test)]
+mod tests;

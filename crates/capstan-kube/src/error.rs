@@ -60,13 +60,13 @@ pub enum Error {
     #[error("`{target}` was changed by somebody else in the meantime")]
     Changed {
         /// The object.
-        target: Target,
+        target: Box<Target>,
     },
     /// A create met an object of that name.
     #[error("`{target}` exists already")]
     Exists {
         /// The object.
-        target: Target,
+        target: Box<Target>,
     },
     /// The object isn't there.
     #[error("there is no `{what}`")]
@@ -84,7 +84,7 @@ pub enum Error {
     #[error("`{target}` can't be written: its namespace is being deleted")]
     Terminating {
         /// The object.
-        target: Target,
+        target: Box<Target>,
     },
     /// The credential isn't (or no longer) accepted.
     #[error("the API server doesn't accept the credential: {message}")]
@@ -182,15 +182,17 @@ impl Error {
         };
         match (status.code, status.reason.as_str()) {
             (401, _) => Self::Unauthorized { message },
-            (403, _) if has_cause("NamespaceTerminating") => Self::Terminating { target: target.clone() },
+            (403, _) if has_cause("NamespaceTerminating") => {
+                Self::Terminating { target: Box::new(target.clone()) }
+            }
             // RBAC's refusals name the user; any other 403 comes from admission.
             (403, _) if message.contains("User \"") => Self::Forbidden { message },
             (404, _) => Self::from_not_found(status, target),
-            (409, "AlreadyExists") => Self::Exists { target: target.clone() },
+            (409, "AlreadyExists") => Self::Exists { target: Box::new(target.clone()) },
             (409, _) if has_cause("FieldManagerConflict") => {
                 Self::Conflict(Box::new(Conflict::from_status(status, target)))
             }
-            (409, _) => Self::Changed { target: target.clone() },
+            (409, _) => Self::Changed { target: Box::new(target.clone()) },
             (410, _) => Self::Expired,
             (400 | 403 | 413 | 422, _) => Self::Refused(Box::new(Refused::from_status(status, target))),
             (500, _)
@@ -313,7 +315,9 @@ impl Error {
 /// The error and everything below it, outermost first.
 fn chain<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
     // Bounded: a source that points at itself would go round for ever.
-    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (**error).source()).take(16).collect()
+    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (**error).source())
+        .take(16)
+        .collect()
 }
 
 #[cfg(test)]

@@ -113,7 +113,7 @@ impl Lease {
                 Err(other) => return Err(other),
             }
         }
-        Err(Error::Changed { target: self.target.clone() })
+        Err(Error::Changed { target: Box::new(self.target.clone()) })
     }
 
     /// Gives the Lease up, when it is ours: the next one needn't wait for its end.

@@ -15,6 +15,8 @@ pub mod connect;
 pub mod delete;
 pub mod diff;
 mod error;
+#[cfg(test)]
+mod fake;
 mod kind;
 pub mod lease;
 pub mod mirror;

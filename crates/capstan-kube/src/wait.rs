@@ -16,7 +16,7 @@ pub enum WaitError {
     #[error("`{target}` wasn't as waited for within {} s", limit.as_secs())]
     Deadline {
         /// The object.
-        target: Target,
+        target: Box<Target>,
         /// How long was waited.
         limit: Duration,
         /// The object as it was last; `None`: it didn't exist.
@@ -55,7 +55,7 @@ pub async fn until(
         }
     }
     let last = mirror.get(&target.kind, namespace, &target.name);
-    Err(WaitError::Deadline { target: target.clone(), limit, last })
+    Err(WaitError::Deadline { target: Box::new(target.clone()), limit, last })
 }
 
 /// Waits for one object without a mirror, over a watch of its own.
@@ -74,7 +74,7 @@ pub async fn once(
     match tokio::time::timeout(limit, wait).await {
         Ok(Ok(object)) => Ok(object),
         Ok(Err(kube::runtime::wait::Error::ProbeFailed(error))) => Err(watch_error(error, target).into()),
-        Err(_) => Err(WaitError::Deadline { target: target.clone(), limit, last: None }),
+        Err(_) => Err(WaitError::Deadline { target: Box::new(target.clone()), limit, last: None }),
     }
 }
 

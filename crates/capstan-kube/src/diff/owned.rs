@@ -9,8 +9,8 @@ use serde_json::Value;
 /// A tree of owned fields.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Owned {
-    fields: BTreeMap<String, Owned>,
-    items: Vec<(Entry, Owned)>,
+    fields: BTreeMap<String, Self>,
+    items: Vec<(Entry, Self)>,
     whole: bool,
 }
 
