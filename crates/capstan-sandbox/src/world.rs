@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::faults::Faults;
 use crate::ids::Ids;
 use crate::journal::Journal;
-use crate::kubernetes::Store;
+use crate::kubernetes::Kubernetes;
 use crate::openstack::OpenStack;
 
 /// A handle on the world; cheap to clone.
@@ -26,7 +26,7 @@ struct Inner {
     clock: Clock,
     ids: Ids,
     openstack: Mutex<OpenStack>,
-    kubernetes: Store,
+    kubernetes: Kubernetes,
     faults: Faults,
     journal: Journal,
     base_url: OnceLock<String>,
@@ -38,11 +38,12 @@ impl World {
         let ids = Ids::new(config.seed);
         let faults = Faults::default();
         let openstack = OpenStack::new(&config, clock.clone(), ids.clone(), faults.clone());
+        let kubernetes = Kubernetes::new(clock.clone(), ids.clone());
         let inner = Inner {
             clock,
             ids,
             openstack: Mutex::new(openstack),
-            kubernetes: Store::default(),
+            kubernetes,
             faults,
             journal: Journal::default(),
             base_url: OnceLock::new(),
@@ -82,7 +83,7 @@ impl World {
 
     /// The Kubernetes objects of the management plane and of the workload clusters.
     #[must_use]
-    pub fn kubernetes(&self) -> &Store {
+    pub fn kubernetes(&self) -> &Kubernetes {
         &self.inner.kubernetes
     }
 

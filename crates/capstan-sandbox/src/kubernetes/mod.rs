@@ -1,19 +1,184 @@
-//! The Kubernetes API of the management plane and of the workload clusters.
+//! Kubernetes API servers: the management plane's at `/kubernetes`, one per workload cluster at `/workload/NAMESPACE/NAME`.
+//!
+//! They know resources, not behaviour: who acts on the objects is in [`crate::controllers`]. What they do as the real one does:
+//! discovery, create, read, list (selectors, pages, tables), watch, patches of all kinds, server-side apply with the owners of
+//! fields, status and scale, generations, optimistic locking, finalizers, garbage collection, namespaces, definitions of custom
+//! resources with validation, pruning and defaults, dry runs. What they don't: admission and authorisation by rules (whoever has
+//! a token is an administrator), schemas of built-in kinds, logs and `exec`, older versions of a list's pages.
+
+pub(crate) mod api;
+mod builtin;
+mod cel;
+pub(crate) mod crd;
+mod defaults;
+mod discovery;
+pub(crate) mod error;
+mod fields;
+mod form;
+mod http;
+mod managed;
+mod names;
+pub(crate) mod object;
+mod openapi;
+mod patch;
+mod prune;
+pub(crate) mod registry;
+mod reviews;
+mod route;
+mod scale;
+mod schema;
+pub(crate) mod selectors;
+mod shape;
+pub(crate) mod store;
+mod table;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
+use axum::routing::any;
 
+use self::api::ApiServer;
+use self::error::{Answer, Status};
+use self::reviews::User;
 use crate::World;
+use crate::clock::Clock;
+use crate::controllers::{Origin, Queue, webhooks};
+use crate::ids::Ids;
 
-/// The Kubernetes objects.
-#[derive(Default)]
-pub struct Store {}
+/// The bearer token of the management plane's kubeconfig. The sandbox listens on the loopback and guards nothing.
+const MANAGEMENT_TOKEN: &str = "sandbox-management-token";
 
-/// Routes under `/kubernetes` (management plane) and `/workload/NAMESPACE/NAME` (workload clusters); paths are whole.
-pub(crate) fn router(_world: &World) -> Router<World> {
-    Router::new()
+/// The version that the management plane says it has.
+const MANAGEMENT_VERSION: &str = "v1.36.3";
+
+/// All API servers of the sandbox.
+pub struct Kubernetes {
+    clock: Clock,
+    ids: Ids,
+    queue: Arc<Queue>,
+    management: Arc<ApiServer>,
+    workloads: Mutex<BTreeMap<(String, String), Workload>>,
 }
 
-/// A kubeconfig with the context `sandbox` for the management plane at `base_url`.
-pub(crate) fn kubeconfig(_base_url: &str) -> String {
-    String::new()
+/// The API server of a workload cluster.
+#[derive(Clone)]
+pub(crate) struct Workload {
+    pub(crate) server: Arc<ApiServer>,
+    /// The token of its kubeconfig.
+    pub(crate) token: String,
+    /// The Kubernetes version that it says it has.
+    pub(crate) version: String,
+    /// False before its first control plane runs, and after the last one is gone.
+    pub(crate) reachable: bool,
+}
+
+/// What a request finds behind a path.
+pub(crate) struct Plane {
+    pub(crate) server: Arc<ApiServer>,
+    pub(crate) version: String,
+    token: String,
+}
+
+impl Plane {
+    /// Who holds a token.
+    pub(crate) fn user(&self, token: &str) -> Option<User> {
+        let groups = &["system:masters", "system:authenticated"];
+        (token == self.token).then_some(User { name: "kubernetes-admin", groups })
+    }
+}
+
+impl Kubernetes {
+    pub(crate) fn new(clock: Clock, ids: Ids) -> Self {
+        let queue = Arc::new(Queue::new(clock.clone()));
+        let told = Arc::clone(&queue);
+        let observer = Box::new(move |event: &store::Event| told.changed(&Origin::Management, event));
+        let admission: api::Admission = webhooks::admit;
+        let management = Arc::new(ApiServer::new("management", clock.clone(), ids.clone(), Some(admission), observer));
+        Self { clock, ids, queue, management, workloads: Mutex::default() }
+    }
+
+    /// The management plane's API server.
+    pub(crate) fn management(&self) -> &Arc<ApiServer> {
+        &self.management
+    }
+
+    /// What the controllers have to look at.
+    pub(crate) fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
+    /// The API server of a workload cluster, whether it answers requests or not.
+    pub(crate) fn workload(&self, namespace: &str, name: &str) -> Option<Workload> {
+        self.workloads().get(&(namespace.to_owned(), name.to_owned())).cloned()
+    }
+
+    /// The API server of a workload cluster, made if there is none.
+    pub(crate) fn make_workload(&self, namespace: &str, name: &str, version: &str) -> Workload {
+        let mut workloads = self.workloads();
+        let make = || {
+            let told = Arc::clone(&self.queue);
+            let origin = Origin::Workload(namespace.to_owned(), name.to_owned());
+            let observer = Box::new(move |event: &store::Event| told.changed(&origin, event));
+            let called = format!("{namespace}/{name}");
+            let server = Arc::new(ApiServer::new(&called, self.clock.clone(), self.ids.clone(), None, observer));
+            Workload { server, token: self.ids.secret(32), version: version.to_owned(), reachable: false }
+        };
+        workloads.entry((namespace.to_owned(), name.to_owned())).or_insert_with(make).clone()
+    }
+
+    /// Changes what is known of a workload cluster's API server.
+    pub(crate) fn with_workload(&self, namespace: &str, name: &str, change: impl FnOnce(&mut Workload)) {
+        if let Some(workload) = self.workloads().get_mut(&(namespace.to_owned(), name.to_owned())) {
+            change(workload);
+        }
+    }
+
+    /// Forgets a workload cluster together with its objects.
+    pub(crate) fn remove_workload(&self, namespace: &str, name: &str) {
+        self.workloads().remove(&(namespace.to_owned(), name.to_owned()));
+    }
+
+    fn workloads(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), Workload>> {
+        self.workloads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The API server that is mounted at a path.
+    fn plane(&self, prefix: &str) -> Answer<Plane> {
+        if prefix == "/kubernetes" {
+            let (version, token) = (MANAGEMENT_VERSION.to_owned(), MANAGEMENT_TOKEN.to_owned());
+            return Ok(Plane { server: Arc::clone(&self.management), version, token });
+        }
+        let mut segments = prefix.split('/').skip(2);
+        let (namespace, name) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
+        match self.workload(namespace, name) {
+            Some(Workload { server, token, version, reachable: true }) => Ok(Plane { server, version, token }),
+            Some(_) => Err(Status::unavailable(format!("no control plane machine of `{namespace}/{name}` is running"))),
+            None => Err(Status::unavailable(format!("there is no workload cluster `{namespace}/{name}`"))),
+        }
+    }
+}
+
+/// The routes of all API servers.
+pub(crate) fn router(_world: &World) -> Router<World> {
+    Router::new()
+        .route("/kubernetes", any(http::handle))
+        .route("/kubernetes/{*path}", any(http::handle))
+        .route("/workload/{namespace}/{name}", any(http::handle))
+        .route("/workload/{namespace}/{name}/{*path}", any(http::handle))
+}
+
+/// A kubeconfig for the management plane; its context is `sandbox`.
+pub(crate) fn kubeconfig(base_url: &str) -> String {
+    write_kubeconfig("sandbox", &format!("{base_url}/kubernetes"), MANAGEMENT_TOKEN, "sandbox")
+}
+
+/// A kubeconfig with one cluster, user and context. JSON would do for programs; people read YAML.
+pub(crate) fn write_kubeconfig(cluster: &str, server: &str, token: &str, context: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\nclusters:\n- name: {cluster}\n  cluster:\n    server: {server}\nusers:\n- name: {cluster}-admin\n  \
+         user:\n    token: {token}\ncontexts:\n- name: {context}\n  context:\n    cluster: {cluster}\n    user: {cluster}-admin\n\
+         current-context: {context}\npreferences: {{}}\n"
+    )
 }

@@ -1,0 +1,581 @@
+//! One API server in process: what HTTP requests and controllers do with its objects.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::crd;
+use super::defaults;
+use super::error::{Answer, Cause, Status};
+use super::managed::{self, Manager};
+use super::names;
+use super::object::{Object, Read as _, Write as _, timestamp};
+use super::prune::{fill_defaults, prune_object};
+use super::registry::{Registry, Resource};
+use super::schema;
+use super::shape::Shape;
+use super::store::{Address, Event, Propagation, State};
+use crate::clock::Clock;
+use crate::ids::Ids;
+
+/// What a webhook is asked about.
+pub(crate) enum Review<'a> {
+    /// A new object; defaults may be filled in.
+    Create(&'a mut Object),
+    /// A change.
+    Update {
+        /// Before.
+        old: &'a Object,
+        /// After; defaults may be filled in.
+        new: &'a mut Object,
+    },
+    /// A deletion.
+    Delete(&'a Object),
+}
+
+/// The webhooks of a plane: they fill in defaults and refuse.
+pub(crate) type Admission = fn(&Resource, Review<'_>) -> Answer<()>;
+
+/// How unknown fields are treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FieldValidation {
+    /// Dropped.
+    Ignore,
+    /// Dropped with a warning.
+    Warn,
+    /// Refused.
+    Strict,
+}
+
+/// The part of an object that a write is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Everything but the status, where that is a subresource.
+    Main,
+    /// The status.
+    Status,
+}
+
+/// Who writes, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Writer {
+    pub(crate) manager: String,
+    pub(crate) part: Part,
+    pub(crate) dry_run: bool,
+    pub(crate) validation: FieldValidation,
+    /// A controller of the sandbox, which writes what it read: neither schema nor webhooks hold it up.
+    pub(crate) trusted: bool,
+}
+
+impl Writer {
+    /// A write of a controller in process.
+    fn controller(manager: &str) -> Self {
+        let validation = FieldValidation::Ignore;
+        Self { manager: manager.to_owned(), part: Part::Main, dry_run: false, validation, trusted: true }
+    }
+
+    fn manager(&self, resource: &Resource, applies: bool) -> Manager {
+        let subresource = if self.part == Part::Status { "status" } else { "" };
+        Manager { name: self.manager.clone(), subresource, api_version: resource.api_version(), applies }
+    }
+}
+
+/// The outcome of a write.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) object: Arc<Object>,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) created: bool,
+}
+
+/// One API server: the management plane's, or a workload cluster's.
+pub(crate) struct ApiServer {
+    name: String,
+    clock: Clock,
+    ids: Ids,
+    state: Mutex<State>,
+    latest: watch::Sender<u64>,
+    admission: Option<Admission>,
+}
+
+impl ApiServer {
+    /// An API server with the built-in resources and the namespaces that every cluster has. `observer` is told of every change.
+    pub(crate) fn new(
+        name: &str,
+        clock: Clock,
+        ids: Ids,
+        admission: Option<Admission>,
+        observer: Box<dyn Fn(&Event) + Send>,
+    ) -> Self {
+        let state = Mutex::new(State::new(Registry::builtin(), observer));
+        let (latest, _) = watch::channel(0);
+        let server = Self { name: name.to_owned(), clock, ids, state, latest, admission };
+        for namespace in ["default", "kube-node-lease", "kube-public", "kube-system"] {
+            server.seed("namespaces", serde_json::json!({"metadata": {"name": namespace}}));
+        }
+        server
+    }
+
+    /// What this API server is called in messages.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Simulated time as objects show it.
+    pub(crate) fn now(&self) -> String {
+        timestamp(self.clock.now())
+    }
+
+    /// Simulated time.
+    pub(crate) fn timestamp(&self) -> jiff::Timestamp {
+        self.clock.now()
+    }
+
+    /// Follows the revision of the newest change.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.latest.subscribe()
+    }
+
+    /// Reads under the lock.
+    pub(crate) fn read<R>(&self, read: impl FnOnce(&State) -> R) -> R {
+        read(&self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes under the lock, and wakes who watches.
+    fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.lock();
+        let result = change(&mut state);
+        self.latest.send_replace(state.revision());
+        result
+    }
+
+    /// The object, if it is there.
+    pub(crate) fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Object>> {
+        self.lock().get(resource, namespace, name).cloned()
+    }
+
+    /// The objects of a resource; of one namespace, if it isn't empty.
+    pub(crate) fn list(&self, resource: &str, namespace: &str) -> Vec<Arc<Object>> {
+        self.lock().list(resource, namespace).map(|(_, object)| Arc::clone(object)).collect()
+    }
+
+    /// Creates an object of a known resource as part of the set-up; one that exists already is left as it is.
+    pub(crate) fn seed(&self, resource: &str, object: Object) {
+        if let Err(refusal) = self.create(resource, object, "sandbox")
+            && refusal.reason != "AlreadyExists"
+        {
+            tracing::error!(server = self.name, resource, %refusal, "seeding failed");
+        }
+    }
+
+    /// Creates an object as a controller does.
+    ///
+    /// # Errors
+    /// What the API server refuses.
+    pub(crate) fn create(&self, resource: &str, object: Object, manager: &str) -> Answer<Arc<Object>> {
+        let resource = self.read(|state| state.resource(resource))?;
+        self.create_as(&resource, object, &Writer::controller(manager)).map(|written| written.object)
+    }
+
+    /// Changes an object as a controller does, specification and status in one. Nothing happens if `change` changes nothing,
+    /// or if there is no such object.
+    pub(crate) fn modify(
+        &self,
+        resource: &str,
+        namespace: &str,
+        name: &str,
+        manager: &str,
+        change: impl FnOnce(&mut Object),
+    ) -> Option<Arc<Object>> {
+        self.change(|state| {
+            let resource = state.resource(resource).ok()?;
+            let old = Arc::clone(state.get(&resource.id, namespace, name)?);
+            let mut new = (*old).clone();
+            change(&mut new);
+            if new == *old {
+                return Some(old);
+            }
+            self.count_generation(&resource, &old, &mut new);
+            let shape = Shape::of(resource.schema.as_deref());
+            let now = self.now();
+            let mut writer = Writer::controller(manager);
+            if resource.status && new.get("status") != old.get("status") {
+                // Two writes in one, as far as the owners of fields go.
+                let mut first = new.clone();
+                restore(&mut first, &old, "status");
+                managed::track_update(&old, &mut first, shape, &writer.manager(&resource, false), &now);
+                writer.part = Part::Status;
+                managed::track_update(&first, &mut new, shape, &writer.manager(&resource, false), &now);
+            } else {
+                managed::track_update(&old, &mut new, shape, &writer.manager(&resource, false), &now);
+            }
+            let stored = state.put(&resource.id, new);
+            state.finish_deletion(&address(&resource, &stored), &now);
+            Some(stored)
+        })
+    }
+
+    /// Deletes an object as a controller does; nothing happens if there is none.
+    pub(crate) fn delete(&self, resource: &str, namespace: &str, name: &str) {
+        let now = self.now();
+        let address = (Arc::from(resource), (namespace.to_owned(), name.to_owned()));
+        self.change(|state| state.delete(&address, Propagation::Background, &now));
+    }
+
+    /// Creates an object.
+    ///
+    /// # Errors
+    /// Everything that the API server refuses.
+    pub(crate) fn create_as(&self, resource: &Arc<Resource>, mut object: Object, writer: &Writer) -> Answer<Written> {
+        if object.name().is_empty() && object.text_at("metadata.generateName").is_some() {
+            let base: String = object.text("metadata.generateName").chars().take(58).collect();
+            object.set("metadata.name", base + &self.ids.suffix(5));
+        }
+        self.change(|state| self.insert(state, resource, object, writer, false))
+    }
+
+    fn insert(
+        &self,
+        state: &mut State,
+        resource: &Arc<Resource>,
+        mut object: Object,
+        writer: &Writer,
+        applied: bool,
+    ) -> Answer<Written> {
+        let now = self.now();
+        object.set("apiVersion", resource.api_version());
+        object.set("kind", resource.kind.clone());
+        let name = object.name().to_owned();
+        if resource.namespaced {
+            self.check_namespace(state, resource, &object)?;
+        } else {
+            object["metadata"].as_object_mut().map(|m| m.remove("namespace"));
+        }
+        if resource.status && resource.is_custom() && !writer.trusted {
+            object.unset("status");
+        }
+        for field in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+            object.unset(&format!("metadata.{field}"));
+        }
+        object.set("metadata.uid", self.ids.uuid());
+        object.set("metadata.creationTimestamp", now.clone());
+        if resource.has_generation() {
+            object.set("metadata.generation", 1);
+        }
+        let warnings = self.prepare(resource, None, &mut object, writer)?;
+        if state.get(&resource.id, object.namespace(), &name).is_some() {
+            return Err(Status::already_exists(resource, &name));
+        }
+        if &*resource.id == crd::ID {
+            crd::accept(&mut object, &now);
+        }
+        if !applied {
+            let mut tracked = object.clone();
+            tracked.unset("metadata.managedFields");
+            let shape = Shape::of(resource.schema.as_deref());
+            let bare = serde_json::json!({"metadata": {}});
+            managed::track_update(&bare, &mut tracked, shape, &writer.manager(resource, false), &now);
+            object = tracked;
+        }
+        if writer.dry_run {
+            return Ok(Written { object: Arc::new(object), warnings, created: true });
+        }
+        let object = state.put(&resource.id, object);
+        if &*resource.id == crd::ID {
+            crd::resources(&object).into_iter().for_each(|defined| state.registry.insert(defined));
+        }
+        state.collect_if_orphaned(&address(resource, &object), &now);
+        Ok(Written { object, warnings, created: true })
+    }
+
+    fn check_namespace(&self, state: &State, resource: &Resource, object: &Object) -> Answer<()> {
+        let namespace = object.namespace();
+        let Some(found) = state.get("namespaces", "", namespace) else {
+            let namespaces = state.resource("namespaces")?;
+            return Err(Status::not_found(&namespaces, namespace));
+        };
+        if found.is_deleting() {
+            let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+            return Err(Status::forbidden(resource, object.name(), why));
+        }
+        Ok(())
+    }
+
+    /// Replaces an object (PUT).
+    ///
+    /// # Errors
+    /// Everything that the API server refuses.
+    pub(crate) fn update_as(
+        &self,
+        resource: &Arc<Resource>,
+        namespace: &str,
+        name: &str,
+        writer: &Writer,
+        change: impl FnOnce(&Object) -> Answer<Object>,
+    ) -> Answer<Written> {
+        self.change(|state| {
+            let old = state.get(&resource.id, namespace, name).cloned().ok_or_else(|| Status::not_found(resource, name))?;
+            let new = change(&old)?;
+            self.replace(state, resource, &old, new, writer, None)
+        })
+    }
+
+    /// Server-side apply.
+    ///
+    /// # Errors
+    /// Everything that the API server refuses, conflicts with other owners among it.
+    pub(crate) fn apply_as(
+        &self,
+        resource: &Arc<Resource>,
+        namespace: &str,
+        name: &str,
+        mut config: Object,
+        force: bool,
+        writer: &Writer,
+    ) -> Answer<Written> {
+        if config.at("metadata.managedFields").as_array().is_some_and(|fields| !fields.is_empty()) {
+            return Err(Status::bad_request("metadata.managedFields must be nil"));
+        }
+        if let Some(schema) = &resource.schema {
+            let mut copy = config.clone();
+            if let Some(unknown) = prune_object(&mut copy, schema).first() {
+                let what = format!("{namespace}/{name}; {}, Kind={}", resource.api_version(), resource.kind);
+                let message = format!("failed to create typed patch object ({what}): .{unknown}: field not declared in schema");
+                return Err(Status { code: 500, reason: "", message, details: None });
+            }
+        }
+        config.set("metadata.name", name);
+        if resource.namespaced {
+            config.set("metadata.namespace", namespace);
+        }
+        if resource.status {
+            match writer.part {
+                Part::Main => drop(config.unset("status")),
+                Part::Status => {
+                    let status = config.unset("status").unwrap_or_default();
+                    config = serde_json::json!({"metadata": {"name": name, "namespace": namespace}, "status": status});
+                }
+            }
+        }
+        let manager = writer.manager(resource, true);
+        let shape = Shape::of(resource.schema.as_deref());
+        let now = self.now();
+        self.change(|state| match state.get(&resource.id, namespace, name).cloned() {
+            Some(live) => {
+                if let Some(version) = config.text_at("metadata.resourceVersion")
+                    && version != live.text("metadata.resourceVersion")
+                {
+                    return Err(Status::outdated(resource, name));
+                }
+                let merged = managed::apply(&live, &config, shape, &manager, force, &now)?;
+                self.replace(state, resource, &live, merged, writer, Some(()))
+            }
+            None if writer.part == Part::Status => Err(Status::not_found(resource, name)),
+            None => {
+                if config.text_at("metadata.resourceVersion").is_some() {
+                    return Err(Status::conflict(resource, name, "the object does not exist"));
+                }
+                let empty = serde_json::json!({"metadata": {}});
+                let merged = managed::apply(&empty, &config, shape, &manager, force, &now)?;
+                self.insert(state, resource, merged, writer, true)
+            }
+        })
+    }
+
+    /// Stores the new state of an object. `applied`: the owners of fields are already noted.
+    fn replace(
+        &self,
+        state: &mut State,
+        resource: &Arc<Resource>,
+        old: &Arc<Object>,
+        mut new: Object,
+        writer: &Writer,
+        applied: Option<()>,
+    ) -> Answer<Written> {
+        let name = old.name().to_owned();
+        let asked = new.text("metadata.resourceVersion").to_owned();
+        if !asked.is_empty() && asked != old.text("metadata.resourceVersion") {
+            return Err(Status::outdated(resource, &name));
+        }
+        if !new.uid().is_empty() && new.uid() != old.uid() {
+            let why = format!("Precondition failed: UID in precondition: {}, UID in object meta: {}", new.uid(), old.uid());
+            return Err(Status::conflict(resource, &name, &why));
+        }
+        keep_what_clients_cannot_change(resource, old, &mut new, writer.part);
+        let warnings = self.prepare(resource, Some(old), &mut new, writer)?;
+        self.count_generation(resource, old, &mut new);
+        let now = self.now();
+        if applied.is_none() && !same_content(old, &new) {
+            let shape = Shape::of(resource.schema.as_deref());
+            managed::track_update(old, &mut new, shape, &writer.manager(resource, false), &now);
+        } else if applied.is_none() {
+            restore(&mut new, old, "metadata.managedFields");
+        }
+        if &*resource.id == crd::ID && writer.part == Part::Main {
+            crd::accept(&mut new, &now);
+        }
+        if new == **old {
+            return Ok(Written { object: Arc::clone(old), warnings, created: false });
+        }
+        if writer.dry_run {
+            return Ok(Written { object: Arc::new(new), warnings, created: false });
+        }
+        let object = state.put(&resource.id, new);
+        if &*resource.id == crd::ID {
+            state.registry.remove(object.name());
+            crd::resources(&object).into_iter().for_each(|defined| state.registry.insert(defined));
+        }
+        state.finish_deletion(&address(resource, &object), &now);
+        Ok(Written { object, warnings, created: false })
+    }
+
+    /// Defaults, unknown fields, schema and webhooks, in the order of the API server.
+    fn prepare(&self, resource: &Resource, old: Option<&Object>, new: &mut Object, writer: &Writer) -> Answer<Vec<String>> {
+        let mut warnings = Vec::new();
+        if let Some(schema) = &resource.schema {
+            let unknown: Vec<String> =
+                prune_object(new, schema).iter().map(|field| format!("unknown field \"{field}\"")).collect();
+            if !unknown.is_empty() && writer.validation == FieldValidation::Strict {
+                let (kind, version) = (&resource.kind, &resource.version);
+                let fields = unknown.join(", ");
+                return Err(Status::bad_request(format!(
+                    "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {fields}"
+                )));
+            }
+            if writer.validation == FieldValidation::Warn {
+                warnings = unknown;
+            }
+            fill_defaults(new, schema);
+        } else {
+            defaults::fill(&resource.id, new);
+        }
+        if let Some(admit) = self.admission.filter(|_| !writer.trusted && writer.part == Part::Main) {
+            match old {
+                None => admit(resource, Review::Create(new))?,
+                Some(old) => admit(resource, Review::Update { old, new })?,
+            }
+        }
+        let mut causes = names::check(resource, new);
+        match &resource.schema {
+            Some(schema) if !writer.trusted => causes.extend(schema::validate(new, old, schema)),
+            None if &*resource.id == crd::ID => causes.extend(crd::check(new)),
+            _ => {}
+        }
+        if causes.is_empty() { Ok(warnings) } else { Err(Status::invalid(resource, new.name(), causes)) }
+    }
+
+    fn count_generation(&self, resource: &Resource, old: &Object, new: &mut Object) {
+        if !resource.has_generation() {
+            return;
+        }
+        let skipped = |key: &str| key == "metadata" || (key == "status" && resource.status);
+        let content = |object: &Object| -> Vec<(String, Value)> {
+            let fields = object.as_object().into_iter().flatten();
+            fields.filter(|(key, _)| !skipped(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+        };
+        let counted = old.int("metadata.generation").unwrap_or(1);
+        let next = if content(old) == content(new) { counted } else { counted + 1 };
+        new.set("metadata.generation", next);
+    }
+
+    /// Deletes an object; the answer is its last state if it is gone, the marked object if a finalizer holds it.
+    ///
+    /// # Errors
+    /// Not found, a failed precondition, or a webhook's refusal.
+    pub(crate) fn delete_as(
+        &self,
+        resource: &Arc<Resource>,
+        namespace: &str,
+        name: &str,
+        options: &Value,
+        dry_run: bool,
+    ) -> Answer<(Arc<Object>, bool)> {
+        let propagation = match options.text("propagationPolicy") {
+            "Foreground" => Propagation::Foreground,
+            "Orphan" => Propagation::Orphan,
+            "" | "Background" => Propagation::Background,
+            other => return Err(Status::bad_request(format!("invalid propagationPolicy \"{other}\""))),
+        };
+        let now = self.now();
+        self.change(|state| {
+            let old = state.get(&resource.id, namespace, name).cloned().ok_or_else(|| Status::not_found(resource, name))?;
+            for (field, at) in [("UID", "uid"), ("ResourceVersion", "resourceVersion")] {
+                let Some(wanted) = options.at("preconditions").text_at(at) else { continue };
+                let found = old.at("metadata").text(at);
+                if wanted != found {
+                    let why =
+                        format!("Precondition failed: {field} in precondition: {wanted}, {field} in object meta: {found}");
+                    return Err(Status::conflict(resource, name, &why));
+                }
+            }
+            if &*resource.id == "namespaces" && matches!(name, "default" | "kube-system" | "kube-public") {
+                return Err(Status::forbidden(resource, name, "this namespace may not be deleted"));
+            }
+            if let Some(admit) = self.admission {
+                admit(resource, Review::Delete(&old))?;
+            }
+            if dry_run {
+                return Ok((old, true));
+            }
+            state.delete(&address(resource, &old), propagation, &now);
+            if &*resource.id == crd::ID && state.get(&resource.id, namespace, name).is_none() {
+                state.drop_resource(name, &now);
+            }
+            Ok(match state.get(&resource.id, namespace, name) {
+                Some(marked) => (Arc::clone(marked), false),
+                None => (old, true),
+            })
+        })
+    }
+}
+
+fn address(resource: &Resource, object: &Object) -> Address {
+    (Arc::clone(&resource.id), (object.namespace().to_owned(), object.name().to_owned()))
+}
+
+/// Takes a part over from the old state.
+fn restore(new: &mut Object, old: &Object, path: &str) {
+    match old.at(path) {
+        Value::Null => drop(new.unset(path)),
+        value => new.set(path, value.clone()),
+    }
+}
+
+fn keep_what_clients_cannot_change(resource: &Resource, old: &Object, new: &mut Object, part: Part) {
+    if part == Part::Status {
+        let status = new.at("status").clone();
+        let managed = new.at("metadata.managedFields").clone();
+        *new = old.clone();
+        new.set("status", status);
+        if !managed.is_null() {
+            new.set("metadata.managedFields", managed);
+        }
+    } else if resource.status {
+        restore(new, old, "status");
+    }
+    new.set("apiVersion", resource.api_version());
+    new.set("kind", resource.kind.clone());
+    for field in ["name", "namespace", "uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName", "resourceVersion"] {
+        restore(new, old, &format!("metadata.{field}"));
+    }
+}
+
+/// Nothing but who owns what differs.
+fn same_content(old: &Object, new: &Object) -> bool {
+    let bare = |object: &Object| {
+        let mut object = object.clone();
+        object.unset("metadata.managedFields");
+        object
+    };
+    bare(old) == bare(new)
+}
+
+/// A refusal of a change in one field, as webhooks of Cluster API make it.
+pub(crate) fn refuse(resource: &Resource, name: &str, causes: Vec<Cause>) -> Answer<()> {
+    if causes.is_empty() { Ok(()) } else { Err(Status::invalid(resource, name, causes)) }
+}

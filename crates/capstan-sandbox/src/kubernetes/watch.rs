@@ -1,0 +1,174 @@
+//! Watches: a stream of the changes of one resource.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::api::ApiServer;
+use super::error::Status;
+use super::form::Form;
+use super::object::Object;
+use super::registry::Resource;
+use super::selectors::Selector;
+use super::store::Event;
+
+/// How often a watch with bookmarks is told the revision.
+const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What a watch is asked for.
+pub(crate) struct Watch {
+    pub(crate) server: Arc<ApiServer>,
+    pub(crate) resource: Arc<Resource>,
+    /// Empty: all namespaces.
+    pub(crate) namespace: String,
+    pub(crate) selector: Selector,
+    pub(crate) form: Form,
+    pub(crate) bookmarks: bool,
+    /// `sendInitialEvents=true`: the state first, its end marked by a bookmark.
+    pub(crate) initial_events: bool,
+    /// Changes after this revision; none: the state first.
+    pub(crate) since: Option<u64>,
+    pub(crate) timeout: Duration,
+}
+
+struct Running {
+    watch: Watch,
+    latest: watch::Receiver<u64>,
+    revision: u64,
+    ready: VecDeque<Bytes>,
+    ends: Instant,
+    ended: bool,
+}
+
+impl Watch {
+    /// The body of the answer: one JSON object a line.
+    pub(crate) fn stream(self) -> Body {
+        let latest = self.server.subscribe();
+        let ends = Instant::now() + self.timeout;
+        let mut running = Running { latest, revision: 0, ready: VecDeque::new(), ends, ended: false, watch: self };
+        running.start();
+        let lines = futures::stream::unfold(running, |mut running| async move {
+            let line = running.next().await?;
+            Some((Ok::<_, std::convert::Infallible>(line), running))
+        });
+        Body::from_stream(lines)
+    }
+}
+
+impl Running {
+    fn start(&mut self) {
+        if let Some(since) = self.watch.since.filter(|_| !self.watch.initial_events) {
+            self.revision = since;
+            return;
+        }
+        let watch = &self.watch;
+        let (revision, objects) = watch.server.read(|state| {
+            let all = state.list(&watch.resource.id, &watch.namespace);
+            let selected = all.filter(|(_, object)| watch.selector.matches(object));
+            (state.revision(), selected.map(|(_, object)| Arc::clone(object)).collect::<Vec<_>>())
+        });
+        self.revision = revision;
+        for object in objects {
+            self.push("ADDED", &object);
+        }
+        if self.watch.initial_events {
+            self.bookmark(true);
+        }
+    }
+
+    fn push(&mut self, kind: &str, object: &Arc<Object>) {
+        let object = self.watch.form.one(&self.watch.server, &self.watch.resource, object);
+        self.line(kind, &object);
+    }
+
+    fn line(&mut self, kind: &str, object: &Value) {
+        let mut line = json!({"type": kind, "object": object}).to_string();
+        line.push('\n');
+        self.ready.push_back(line.into());
+    }
+
+    fn bookmark(&mut self, initial_events_end: bool) {
+        let mut object = json!({"kind": self.watch.resource.kind, "apiVersion": self.watch.resource.api_version(),
+            "metadata": {"resourceVersion": self.revision.to_string(), "creationTimestamp": null}});
+        if initial_events_end {
+            object["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+        }
+        let object = self.watch.form.bookmark(object);
+        self.line("BOOKMARK", &object);
+    }
+
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(line) = self.ready.pop_front() {
+                return Some(line);
+            }
+            if self.ended {
+                return None;
+            }
+            self.collect();
+            if !self.ready.is_empty() {
+                continue;
+            }
+            let left = self.ends.saturating_duration_since(Instant::now());
+            match tokio::time::timeout(left.min(BOOKMARK_INTERVAL), self.latest.changed()).await {
+                Ok(Ok(())) => {}
+                // The API server is gone.
+                Ok(Err(_)) => self.ended = true,
+                Err(_) => {
+                    self.ended = Instant::now() >= self.ends;
+                    if self.watch.bookmarks {
+                        self.bookmark(false);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes over what has happened since the last time.
+    fn collect(&mut self) {
+        self.latest.mark_unchanged();
+        let watch = &self.watch;
+        let found = watch.server.read(|state| -> Result<_, Status> {
+            let events = state.since(self.revision)?;
+            let mine: Vec<Event> = events.filter(|event| watch.concerns(event)).cloned().collect();
+            Ok((state.revision(), mine))
+        });
+        match found {
+            Ok((revision, events)) => {
+                self.revision = self.revision.max(revision);
+                for event in events {
+                    if let Some(kind) = self.watch.kind_of(&event) {
+                        self.push(kind, &event.object);
+                    }
+                }
+            }
+            Err(refusal) => {
+                self.line("ERROR", &refusal.body());
+                self.ended = true;
+            }
+        }
+    }
+}
+
+impl Watch {
+    fn concerns(&self, event: &Event) -> bool {
+        event.resource == self.resource.id && (self.namespace.is_empty() || event.key.0 == self.namespace)
+    }
+
+    /// An object that a change moves into the selection is added to it, one that is moved out of it is deleted from it.
+    fn kind_of(&self, event: &Event) -> Option<&'static str> {
+        let before = event.old.as_ref().is_some_and(|old| self.selector.matches(old));
+        let after = !event.deleted && self.selector.matches(&event.object);
+        match (before, after) {
+            (true, true) => Some("MODIFIED"),
+            (false, true) => Some("ADDED"),
+            (true, false) => Some("DELETED"),
+            (false, false) => None,
+        }
+    }
+}
