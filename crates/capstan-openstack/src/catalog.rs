@@ -129,9 +129,16 @@ struct Service {
 #[derive(Debug, Clone, Deserialize)]
 struct Endpoint {
     interface: String,
-    #[serde(default, alias = "region")]
+    /// Old catalogs have `region` only, newer ones both.
     region_id: Option<String>,
+    region: Option<String>,
     url: String,
+}
+
+impl Endpoint {
+    fn region(&self) -> Option<&str> {
+        self.region_id.as_deref().or(self.region.as_deref())
+    }
 }
 
 impl Catalog {
@@ -155,10 +162,10 @@ impl Catalog {
             .flat_map(|alias| self.services.iter().filter(move |listed| listed.r#type == *alias))
             .flat_map(|listed| &listed.endpoints)
             .filter(|endpoint| endpoint.interface == interface.as_str())
-            .filter(|endpoint| region.is_none() || endpoint.region_id.as_deref() == region);
+            .filter(|endpoint| region.is_none() || endpoint.region() == region);
         let first = found.next().ok_or_else(missing)?;
         // Without a region in the configuration there must be nothing to choose.
-        if found.any(|other| other.region_id != first.region_id) {
+        if found.any(|other| other.region() != first.region()) {
             return Err(Error::ManyRegions { service, regions: self.regions(service) });
         }
         let url =
@@ -183,7 +190,7 @@ impl Catalog {
             .iter()
             .filter(|listed| service.aliases().contains(&listed.r#type.as_str()))
             .flat_map(|listed| &listed.endpoints)
-            .filter_map(|endpoint| endpoint.region_id.clone())
+            .filter_map(|endpoint| endpoint.region().map(str::to_owned))
             .collect();
         regions.sort();
         regions.dedup();
@@ -219,7 +226,7 @@ mod tests {
             ]},
             {"type": "network", "endpoints": [
                 {"interface": "public", "region": "one", "url": "https://one.example:9696/"},
-                {"interface": "public", "region_id": "two", "url": "https://two.example/network"},
+                {"interface": "public", "region": "two", "region_id": "two", "url": "https://two.example/network"},
                 {"interface": "internal", "region_id": "one", "url": "http://10.0.0.1:9696"},
             ]},
         ]))

@@ -112,6 +112,9 @@ pub struct NewImage {
     pub properties: BTreeMap<String, String>,
 }
 
+/// The media type of changes to an image.
+const JSON_PATCH: &str = "application/openstack-images-v2.1-json-patch";
+
 /// How many images are asked for at once.
 const IMAGES_AT_ONCE: u32 = 100;
 
@@ -180,10 +183,18 @@ impl Images {
         };
         let changes: Value = properties.iter().map(change).collect();
         let only_sets = properties.values().all(Option::is_some);
-        let call =
-            self.0.patch(&["images", id]).json_as("application/openstack-images-v2.1-json-patch", changes);
+        let call = self.0.patch(&["images", id]).json_as(JSON_PATCH, changes);
         // `add` replaces what is there, so it may be repeated; `remove` fails the second time.
         if only_sets { call.repeatable().whole().await } else { call.whole().await }
+    }
+
+    /// Protects an image from removal, or no longer does.
+    ///
+    /// # Errors
+    /// The service's, or those of the way there.
+    pub async fn set_protected(&self, id: &str, protected: bool) -> Result<Image> {
+        let change = json!([{ "op": "replace", "path": "/protected", "value": protected }]);
+        self.0.patch(&["images", id]).json_as(JSON_PATCH, change).repeatable().whole().await
     }
 
     /// Removes an image; one that does not exist is as good as removed. One that a volume was made from may be in use

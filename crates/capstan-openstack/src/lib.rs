@@ -46,6 +46,7 @@ pub use environment::Environment;
 pub use error::{CallName, Error, Result};
 pub use limiter::Limiter;
 pub use microversion::{Microversion, ParseMicroversionError};
+pub use near::near;
 pub use options::{Options, Proxy};
 pub use request::{Call, Service};
 pub use resource::{Named as Resource, Quota, pick};

@@ -80,7 +80,6 @@ pub struct LoadBalancerFlavor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct LoadBalancerQuota {
     /// Load balancers.
-    #[serde(alias = "loadbalancer")]
     pub load_balancer: i64,
     /// Listeners.
     pub listener: i64,
@@ -89,7 +88,6 @@ pub struct LoadBalancerQuota {
     /// Members.
     pub member: i64,
     /// Health monitors.
-    #[serde(alias = "healthmonitor")]
     pub health_monitor: i64,
 }
 

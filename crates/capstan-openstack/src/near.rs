@@ -1,7 +1,7 @@
 //! "Did you mean".
 
 /// The one of `known` that looks most like `wanted`, if any looks like it at all.
-pub(crate) fn near<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub fn near<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let wanted = wanted.to_lowercase();
     known
         .into_iter()
