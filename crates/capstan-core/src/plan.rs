@@ -183,6 +183,12 @@ impl QuotaLine {
         self.used.saturating_add_signed(self.change)
     }
 
+    /// Whether the limit is too low for the plan.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.shortfall().is_some()
+    }
+
     /// How much is missing for the plan, if the limit is too low for it.
     #[must_use]
     pub fn shortfall(&self) -> Option<u64> {
