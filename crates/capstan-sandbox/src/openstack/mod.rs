@@ -1,30 +1,153 @@
 //! The simulated OpenStack cloud.
 
-use axum::Router;
+mod body;
+mod caller;
+mod error;
+pub mod identity;
+pub mod network;
+mod query;
+mod quotas;
+mod resource;
+mod rest;
+mod table;
+mod time;
 
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+
+pub use self::error::ApiError;
+pub use self::resource::Resource;
+pub use self::table::{Identified, Table};
+
+use self::error::Shape;
+use self::identity::{Identity, Login, Token};
+use self::network::{AllocationPool, Network, NetworkCreate, Neutron, Subnet, SubnetCreate};
+use self::quotas::Quotas;
 use crate::World;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::faults::Faults;
 use crate::ids::Ids;
 
-/// The state of the cloud.
+/// The availability zones.
+pub const ZONES: [&str; 3] = ["az1", "az2", "az3"];
+
+/// The state of the cloud. In process, the functions of [`Resource`] and the methods here do what the HTTP routes do.
 pub struct OpenStack {
-    #[expect(dead_code, reason = "first frame")]
-    clock: Clock,
-    #[expect(dead_code, reason = "first frame")]
-    ids: Ids,
-    #[expect(dead_code, reason = "first frame")]
-    faults: Faults,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) faults: Faults,
+    token_lifetime: std::time::Duration,
+    pub(crate) identity: Identity,
+    pub(crate) network: Neutron,
+    pub(crate) quotas: Quotas,
 }
 
 impl OpenStack {
-    pub(crate) fn new(_config: &Config, clock: Clock, ids: Ids, faults: Faults) -> Self {
-        Self { clock, ids, faults }
+    pub(crate) fn new(config: &Config, clock: Clock, ids: Ids, faults: Faults) -> Self {
+        let identity = Identity::new(&ids);
+        let mut cloud = Self {
+            clock,
+            ids,
+            faults,
+            token_lifetime: config.token_lifetime,
+            identity,
+            network: Neutron::default(),
+            quotas: Quotas::default(),
+        };
+        if let Err(error) = cloud.seed() {
+            // Constant input that the tests cover; a sandbox without it is still of use to whoever reads this.
+            tracing::error!(%error, "the seed data is not complete");
+        }
+        cloud
+    }
+
+    fn seed(&mut self) -> Result<(), ApiError> {
+        let admin = self.log_in(&Login::password("admin", "admin-password", "admin"))?;
+        self.seed_network(&admin)?;
+        self.expire_tokens();
+        Ok(())
+    }
+
+    /// The external network, and the default security group of the demo project.
+    fn seed_network(&mut self, admin: &Token) -> Result<(), ApiError> {
+        let request =
+            NetworkCreate { name: "public".to_owned(), external: Some(true), ..NetworkCreate::default() };
+        let public = Network::create(self, admin, request)?;
+        let pool = AllocationPool {
+            start: std::net::Ipv4Addr::new(198, 18, 0, 10).into(),
+            end: std::net::Ipv4Addr::new(198, 18, 255, 250).into(),
+        };
+        let request = SubnetCreate {
+            network_id: public.id,
+            name: "public-v4".to_owned(),
+            cidr: "198.18.0.0/16".to_owned(),
+            ip_version: 4,
+            enable_dhcp: Some(false),
+            allocation_pools: Some(vec![pool]),
+            ..SubnetCreate::default()
+        };
+        Subnet::create(self, admin, request)?;
+        if let Some(demo) = self.identity.project_named("demo").map(|project| project.id.clone()) {
+            self.default_group(&demo);
+        }
+        Ok(())
+    }
+
+    /// Sets a limit of a project: `("demo", "compute", "cores", 4)`; -1 is no limit. False if there is no such project.
+    pub fn set_quota(&mut self, project: &str, service: &str, resource: &str, limit: i64) -> bool {
+        let Some(id) = self.identity.project_named(project).map(|project| project.id.clone()) else {
+            return false;
+        };
+        self.quotas.set(&id, service, resource, limit);
+        true
+    }
+
+    /// Refuses zones that the cloud doesn't have.
+    fn check_zones(&self, zones: &[String]) -> Result<(), ApiError> {
+        match zones.iter().find(|zone| !ZONES.contains(&zone.as_str())) {
+            Some(zone) => Err(ApiError::new(
+                404,
+                "AvailabilityZoneNotFound",
+                format!("AvailabilityZone {zone} could not be found."),
+            )),
+            None => Ok(()),
+        }
     }
 }
 
 /// Routes of all services; paths are whole.
-pub(crate) fn router(_world: &World) -> Router<World> {
+pub(crate) fn router(world: &World) -> Router<World> {
     Router::new()
+        .merge(identity::router())
+        .merge(network::router())
+        .layer(from_fn_with_state(world.clone(), render_errors))
+}
+
+/// Words a refusal in the shape of the service that was asked.
+async fn render_errors(
+    axum::extract::State(world): axum::extract::State<World>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path().trim_start_matches('/');
+    let service = path.split('/').next().unwrap_or_default();
+    let shape = Shape::of_service(service);
+    let response = next.run(request).await;
+    let Some(error) = response.extensions().get::<ApiError>() else { return response };
+    let mut rendered = shape.render(error);
+    // Carries over what handlers and layers below have set, e.g. the microversion of the answer.
+    for (name, value) in response.headers() {
+        if name != header::CONTENT_LENGTH && name != header::CONTENT_TYPE {
+            rendered.headers_mut().insert(name, value.clone());
+        }
+    }
+    let challenge = format!("Keystone uri=\"{}/identity/v3\"", world.base_url());
+    if let (401, Ok(challenge)) = (error.status, HeaderValue::from_str(&challenge)) {
+        rendered.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    rendered
 }

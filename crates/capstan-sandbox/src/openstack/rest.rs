@@ -1,0 +1,102 @@
+//! Routes that are alike for all resources of Neutron and Octavia.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::{Value, json};
+
+use super::body;
+use super::caller::Caller;
+use super::error::{ApiError, Shape};
+use super::query::{self, Query};
+use super::resource::Resource;
+use crate::World;
+
+/// `GET` and `POST` on the collection, `GET`, `PUT` and `DELETE` on one.
+pub(crate) fn collection<R: Resource>(routes: Router<World>, shape: Shape, path: &str) -> Router<World> {
+    let create = move |world, caller, bytes| create::<R>(shape, world, caller, bytes);
+    let update = move |world, caller, path, bytes| update::<R>(shape, world, caller, path, bytes);
+    let list = move |world, caller, query, uri| list::<R>(shape, world, caller, query, uri);
+    routes
+        .route(path, get(list).post(create))
+        .route(&format!("{path}/{{id}}"), get(show::<R>).put(update).delete(delete::<R>))
+}
+
+/// One under its name: `{"network": {...}}`.
+pub(crate) fn one<R: Resource>(view: Value) -> axum::Json<Value> {
+    axum::Json(json!({ R::ONE: view }))
+}
+
+async fn list<R: Resource>(
+    shape: Shape,
+    State(world): State<World>,
+    caller: Caller,
+    RawQuery(text): RawQuery,
+    uri: Uri,
+) -> Result<axum::Json<Value>, ApiError> {
+    let query = Query::parse(text.as_deref());
+    let views = {
+        let cloud = world.openstack();
+        // The usual filters first: they spare most of the views.
+        let wanted = |key: &str| query.get(key).filter(|_| query.all(key).count() == 1).map(str::to_owned);
+        let (id, name) = (wanted("id"), wanted("name"));
+        let fits = move |each: &R| {
+            id.as_deref().is_none_or(|id| each.id() == id)
+                && name.as_deref().is_none_or(|name| each.name() == name)
+        };
+        R::find(&cloud, &caller, fits).map(|each| each.view(&cloud)).collect()
+    };
+    let page = query::page::<R>(&query, views)?;
+    let url = format!("{}{}", world.base_url(), uri.path());
+    Ok(axum::Json(query::collection(R::MANY, &url, &query, page, shape == Shape::Octavia)))
+}
+
+async fn show<R: Resource>(
+    State(world): State<World>,
+    caller: Caller,
+    Path(id): Path<String>,
+    RawQuery(text): RawQuery,
+) -> Result<axum::Json<Value>, ApiError> {
+    let query = Query::parse(text.as_deref());
+    let cloud = world.openstack();
+    let view = R::get(&cloud, &caller, &id)?.view(&cloud);
+    let fields: Vec<&str> = query.all("fields").collect();
+    Ok(one::<R>(query::trim(view, &fields)))
+}
+
+async fn create<R: Resource>(
+    shape: Shape,
+    State(world): State<World>,
+    caller: Caller,
+    bytes: Bytes,
+) -> Result<Response, ApiError> {
+    let request = body::rooted::<R::Create>(shape, R::ONE, &bytes)?;
+    let mut cloud = world.openstack();
+    let made = R::create(&mut cloud, &caller, request)?;
+    Ok((StatusCode::CREATED, one::<R>(made.view(&cloud))).into_response())
+}
+
+async fn update<R: Resource>(
+    shape: Shape,
+    State(world): State<World>,
+    caller: Caller,
+    Path(id): Path<String>,
+    bytes: Bytes,
+) -> Result<axum::Json<Value>, ApiError> {
+    let change = body::rooted::<R::Update>(shape, R::ONE, &bytes)?;
+    let mut cloud = world.openstack();
+    let changed = R::update(&mut cloud, &caller, &id, change)?;
+    Ok(one::<R>(changed.view(&cloud)))
+}
+
+async fn delete<R: Resource>(
+    State(world): State<World>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    R::delete(&mut world.openstack(), &caller, &id)?;
+    Ok(StatusCode::NO_CONTENT)
+}
