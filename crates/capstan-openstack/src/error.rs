@@ -231,10 +231,16 @@ impl Error {
         matches!(self, Self::Api(error) if error.is_quota())
     }
 
-    /// The credentials are not accepted (401), at login or afterwards.
+    /// The credentials are not accepted, at login or afterwards. That is 401; but Keystone answers 404 to a login with
+    /// an application credential that was removed (seen in Zed).
     #[must_use]
     pub fn is_unauthorized(&self) -> bool {
-        self.api().is_some_and(|error| error.status == 401)
+        self.api().is_some_and(|error| error.status == 401) || self.is_login_with_unknown()
+    }
+
+    fn is_login_with_unknown(&self) -> bool {
+        let Self::Login { source, .. } = self else { return false };
+        source.api().is_some_and(|error| error.status == 404 && error.message.starts_with("Could not find"))
     }
 
     /// The credentials are accepted, but do not allow the call (403). A quota's 403 is not one.
@@ -267,6 +273,9 @@ impl Error {
         match self {
             Self::Config(error) => error.hint(),
             Self::Api(error) => error.hint(),
+            Self::Login { .. } if self.is_login_with_unknown() => {
+                Some("the application credential was removed, or belongs to another cloud".into())
+            }
             Self::Login { source, .. } => match source.api().map(|error| error.status) {
                 Some(401) => Some(
                     "check user, password or application credential, and whether it has expired or was deleted".into(),

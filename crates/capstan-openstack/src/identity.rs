@@ -1,8 +1,6 @@
 //! Keystone: the user's own token and application credentials.
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
@@ -11,6 +9,7 @@ use crate::error::Result;
 use crate::request::Service;
 use crate::resource::{named, or_default};
 use crate::session::TokenInfo;
+use crate::utc;
 
 /// The identity service.
 #[derive(Debug, Clone)]
@@ -30,7 +29,7 @@ pub struct ApplicationCredential {
     #[serde(default, deserialize_with = "or_default")]
     pub project_id: String,
     /// When it ends by itself.
-    #[serde(default, deserialize_with = "utc")]
+    #[serde(default, deserialize_with = "utc::optional")]
     pub expires_at: Option<Timestamp>,
     /// It may make and delete application credentials. Those that this crate makes may not.
     #[serde(default, deserialize_with = "or_default")]
@@ -118,13 +117,6 @@ impl Identity {
         let user = self.token().await?.user.id;
         self.0.delete(&["users", &user, "application_credentials", id]).gone().await
     }
-}
-
-/// Keystone writes the expiry of credentials without a zone, that of tokens with `Z`. Both are UTC.
-fn utc<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-    let time = text.trim_end_matches('Z').parse::<DateTime>().and_then(|time| time.to_zoned(TimeZone::UTC));
-    time.map(|time| Some(time.timestamp())).map_err(serde::de::Error::custom)
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {

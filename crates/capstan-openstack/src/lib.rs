@@ -36,6 +36,7 @@ mod retry;
 mod session;
 mod time;
 mod upload;
+mod utc;
 
 pub use api_error::ApiError;
 pub use calls::Calls;

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use crate::catalog::Catalog;
 use crate::config::{ApplicationCredentialRef, Auth, Domain, Scope, User};
 use crate::error::{Error, Result};
+use crate::utc;
 
 /// A token and what the identity service said about it.
 #[derive(Debug, Clone)]
@@ -25,6 +26,7 @@ pub(crate) struct Session {
 #[derive(Debug, Clone, Deserialize)]
 pub struct TokenInfo {
     /// When the token ends.
+    #[serde(deserialize_with = "utc::required")]
     pub expires_at: Timestamp,
     /// Whose it is.
     pub user: Named,

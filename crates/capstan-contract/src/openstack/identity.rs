@@ -83,7 +83,7 @@ pub async fn restricted_credential_makes_no_other(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// A credential needs no project beside it; once removed, nobody logs in with it.
+/// A credential needs no project beside it; once removed, nobody logs in with it (Keystone answers 404, not 401).
 ///
 /// # Errors
 /// It is not so.
@@ -104,6 +104,7 @@ pub async fn credential_brings_its_project_and_ends_with_its_removal(site: &Site
     let secret = made.secret.context("the secret is in the answer that made it")?;
     let config = site.cloud.config().with_application_credential(&made.id, secret);
     let error = refused(Cloud::connect(&config, Options::default()).await, "its login")?;
+    ensure!(error.api().is_some_and(|api| api.status == 404), "{error:?}");
     ensure!(error.is_unauthorized() && error.hint().is_some(), "{error:?}");
     Ok(())
 }
