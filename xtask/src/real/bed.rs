@@ -1,0 +1,148 @@
+//! The test bed: where it lies, how it starts, and commands inside of it.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::run::{output, repository, visibly};
+
+/// The two parts of `testbed/`, and where they keep their state.
+pub(super) struct Bed {
+    scripts: PathBuf,
+    /// State of the management plane and of the machines.
+    pub state: PathBuf,
+    /// State of the OpenStack.
+    pub openstack: PathBuf,
+}
+
+impl Bed {
+    pub(super) fn new() -> Self {
+        let folder = |variable, default| {
+            std::env::var_os(variable).map_or_else(|| PathBuf::from(default), PathBuf::from)
+        };
+        Self {
+            scripts: repository().join("testbed"),
+            state: folder("MANAGEMENT_BED_DIR", "/var/tmp/management-bed"),
+            openstack: folder("OPENSTACK_REAL_DIR", "/var/tmp/openstack-real"),
+        }
+    }
+
+    /// Builds what is missing and starts what is not running; every part is quick when it has nothing to do.
+    pub(super) fn up(&self) -> Result<()> {
+        ensure!(
+            output(Command::new("id").arg("-u"))?.trim() == "0",
+            "the test bed makes network namespaces: it needs root"
+        );
+        for (what, script, arguments) in [
+            ("OpenStack", "openstack/up.sh", &[][..]),
+            ("programs", "management/build.sh", &["core"][..]),
+            ("management plane", "management/up.sh", &[]),
+            ("images, quotas, credential", "management/seed.sh", &[]),
+        ] {
+            let begin = Instant::now();
+            visibly(Command::new(self.scripts.join(script)).args(arguments))
+                .with_context(|| what.to_owned())?;
+            println!("bed: {what} in {:.0} s", begin.elapsed().as_secs_f64());
+        }
+        Ok(())
+    }
+
+    /// Stops it; the state is kept.
+    pub(super) fn down(&self) -> Result<()> {
+        visibly(&mut Command::new(self.scripts.join("management/down.sh")))?;
+        visibly(&mut Command::new(self.scripts.join("openstack/down.sh")))
+    }
+
+    /// `clouds.yaml` with the clouds `capi` and `admin`.
+    pub(super) fn clouds(&self) -> PathBuf {
+        self.openstack.join("clouds.yaml")
+    }
+
+    /// The kubeconfig of the management plane, as seen from inside.
+    pub(super) fn kubeconfig(&self) -> PathBuf {
+        self.state.join("kubeconfig")
+    }
+
+    /// A command in the bed's network, where floating addresses and the management plane are reachable.
+    pub(super) fn inside(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(self.scripts.join("management/inside.sh"));
+        command.arg(program);
+        command
+    }
+
+    pub(super) fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        output(self.inside("kubectl").args(arguments))
+    }
+
+    /// `kubectl get … --output=json`.
+    pub(super) fn get(&self, arguments: &[&str]) -> Result<Value> {
+        let text = output(self.inside("kubectl").arg("get").args(arguments).arg("--output=json"))?;
+        serde_json::from_str(&text)
+            .with_context(|| format!("read what `kubectl get {}` printed", arguments.join(" ")))
+    }
+
+    /// The items of a list of one or several kinds in a namespace; none when the namespace is not there.
+    pub(super) fn list(&self, kinds: &str, namespace: &str) -> Result<Vec<Value>> {
+        let mut list = self.get(&[kinds, "--namespace", namespace])?;
+        match list["items"].take() {
+            Value::Array(items) => Ok(items),
+            other => anyhow::bail!("`kubectl get {kinds}` printed {other} instead of a list"),
+        }
+    }
+
+    /// What `clusterctl describe cluster` says.
+    pub(super) fn describe(&self, namespace: &str, cluster: &str) -> Result<String> {
+        output(self.inside("clusterctl").args([
+            "describe",
+            "cluster",
+            cluster,
+            "--namespace",
+            namespace,
+            "--color=false",
+        ]))
+    }
+
+    /// Installs the OpenStack cloud controller manager with the cluster's own credential.
+    pub(super) fn install_cloud_controller(&self, namespace: &str, cluster: &str) -> Result<()> {
+        let secret = self.get(&["secret", &format!("{cluster}-cloud-config"), "--namespace", namespace])?;
+        let encoded = secret["data"]["clouds.yaml"].as_str().context("the Secret has no clouds.yaml")?;
+        let file = self.state.join(format!("{cluster}.clouds.yaml"));
+        let decode = "umask 077; base64 --decode >\"$1\" <<<\"$2\"";
+        output(Command::new("bash").args(["-c", decode, "decode"]).arg(&file).arg(encoded))?;
+        let mut install = Command::new(self.scripts.join("management/addons.sh"));
+        install.arg(cluster).env("NAMESPACE", namespace).env("ADDONS", "occm").env("CLOUD_CONFIG", &file);
+        output(&mut install).map(drop)
+    }
+}
+
+/// Looks again and again until `ready` is true, at most so long.
+pub(super) fn wait(what: &str, limit: Duration, mut ready: impl FnMut() -> Result<bool>) -> Result<Duration> {
+    let begin = Instant::now();
+    loop {
+        if ready().with_context(|| what.to_owned())? {
+            return Ok(begin.elapsed());
+        }
+        ensure!(begin.elapsed() < limit, "{what}: not within {} s", limit.as_secs());
+        crate::run::pause(Duration::from_millis(300));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_ends_when_it_is_ready_or_too_late() {
+        let mut looks = 0;
+        let ready = wait("third look", Duration::from_secs(60), || {
+            looks += 1;
+            Ok(looks == 3)
+        });
+        assert!(ready.is_ok());
+        let late = wait("never", Duration::ZERO, || Ok(false)).unwrap_err().to_string();
+        assert_eq!(late, "never: not within 0 s");
+    }
+}

@@ -1,0 +1,149 @@
+//! What Capstan costs: a creation beside `kubectl apply` of the very objects that it made.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use super::fleet::Shape;
+use super::{Scene, bed, cloud, fleet, look};
+use crate::run::output;
+
+/// Kinds that Capstan applies for a cluster, in an order in which they may be made.
+const KINDS: &str = "openstackclusters,openstackmachinetemplates,kubeadmconfigtemplates,kubeadmcontrolplanes,\
+                     machinedeployments,machinehealthchecks,clusters.cluster.x-k8s.io";
+
+/// Noise of one run on a busy machine; the figure itself is 1.05.
+const TOLERANCE: f64 = 1.05;
+
+pub(super) fn run(scene: &Scene) -> Result<()> {
+    let capstan = scene.capstan()?;
+    let shape = Shape::small("timing", "10.9.0.0/20");
+    let name = shape.full_name();
+    let before = scene.cloud.inventory()?;
+    fleet::write_cluster(capstan.fleet(), &shape)?;
+    let ours = capstan.expect(0, &["cluster", "create", shape.name, "--yes"])?.time;
+    look::insist(&scene.bed, &scene.cloud, &shape)?;
+    let objects: Vec<Value> = scene.bed.list(KINDS, &name)?.iter().filter_map(as_applied).collect();
+    capstan.expect(0, &["cluster", "delete", shape.name, "--yes", "--confirm", shape.name])?;
+    fleet::forget_cluster(capstan.fleet(), &shape)?;
+    scene.insist_on(&before)?;
+
+    let theirs = by_kubectl(scene, &shape, &objects)?;
+    scene.insist_on(&before)?;
+    let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
+    println!(
+        "creation of 1 + 1: capstan {:.1} s, kubectl apply of the same objects {:.1} s: {ratio:.3}",
+        ours.as_secs_f64(),
+        theirs.as_secs_f64()
+    );
+    ensure!(ratio <= TOLERANCE, "Capstan takes {:.0} % longer", (ratio - 1.0) * 100.0);
+    Ok(())
+}
+
+/// An object without what the API server and the controllers have added.
+fn as_applied(object: &Value) -> Option<Value> {
+    let labels = &object["metadata"]["labels"];
+    labels.get("capstan.dev/cluster")?; // the controllers' own (templates' clones) have none
+    let mut labels = labels.clone();
+    if let Some(labels) = labels.as_object_mut() {
+        labels.retain(|key, _| !key.contains("cluster.x-k8s.io/"));
+    }
+    let metadata = json!({
+        "name": object["metadata"]["name"],
+        "namespace": object["metadata"]["namespace"],
+        "labels": labels,
+    });
+    let mut spec = object["spec"].clone();
+    for given in ["controlPlaneEndpoint"] {
+        if let Some(spec) = spec.as_object_mut() {
+            spec.remove(given);
+        }
+    }
+    Some(
+        json!({"apiVersion": object["apiVersion"], "kind": object["kind"], "metadata": metadata, "spec": spec}),
+    )
+}
+
+/// Applies the objects with kubectl and tells how long it takes until the cluster is as Capstan left it.
+fn by_kubectl(scene: &Scene, shape: &Shape, objects: &[Value]) -> Result<Duration> {
+    let name = shape.full_name();
+    let mut text = serde_json::to_string(&json!({"apiVersion": "v1", "kind": "List", "items": objects}))?;
+    // Server groups went with the cluster: new ones take their places.
+    let mut groups = Vec::new();
+    for id in group_ids(objects) {
+        let body =
+            json!({"server_group": {"name": format!("{name}-by-kubectl"), "policy": "soft-anti-affinity"}});
+        let made = scene.cloud.post("compute", "/os-server-groups", &body)?;
+        let new = cloud::text_of(&made["server_group"], "id");
+        text = text.replace(&id, &new);
+        groups.push(new);
+    }
+    let credential = scene.bed.state.join("app-credential.yaml");
+    let secret = format!("{name}-cloud-config");
+    scene.bed.kubectl(&["create", "namespace", &name])?;
+    let from = format!("--from-file=clouds.yaml={}", credential.display());
+    scene.bed.kubectl(&["create", "secret", "generic", &secret, "--namespace", &name, &from])?;
+    let file = scene.folder.join("by-kubectl.json");
+    std::fs::write(&file, text)?;
+
+    let begin = Instant::now();
+    output(scene.bed.inside("kubectl").args(["apply", "--server-side", "--filename"]).arg(&file))
+        .context("kubectl apply")?;
+    bed::wait("the cluster of kubectl", Duration::from_secs(400), || {
+        Ok(look::unsettled(&scene.bed, &name, shape)?.is_none())
+    })?;
+    let time = begin.elapsed();
+
+    scene.bed.kubectl(&[
+        "delete",
+        "clusters.cluster.x-k8s.io",
+        &name,
+        "--namespace",
+        &name,
+        "--timeout=300s",
+    ])?;
+    scene.bed.kubectl(&["delete", "namespace", &name, "--timeout=60s"])?;
+    for group in groups {
+        scene.cloud.delete("compute", &format!("/os-server-groups/{group}"))?;
+    }
+    Ok(time)
+}
+
+/// The server groups that machine templates name.
+fn group_ids(objects: &[Value]) -> Vec<String> {
+    let mut ids: Vec<_> = objects
+        .iter()
+        .filter_map(|object| object["spec"]["template"]["spec"]["serverGroup"]["id"].as_str())
+        .map(str::to_owned)
+        .collect();
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_capstan_applied_is_taken_and_bare() {
+        let made = json!({"apiVersion": "v1", "kind": "K", "metadata": {"name": "a", "namespace": "n", "uid": "u", "ownerReferences": [],
+            "labels": {"capstan.dev/cluster": "a", "cluster.x-k8s.io/cluster-name": "a"}},
+            "spec": {"replicas": 1, "controlPlaneEndpoint": {"host": "x"}}, "status": {"ready": true}});
+        let bare = as_applied(&made).unwrap();
+        assert_eq!(
+            bare["metadata"],
+            json!({"name": "a", "namespace": "n", "labels": {"capstan.dev/cluster": "a"}})
+        );
+        assert_eq!(bare["spec"], json!({"replicas": 1}));
+        assert!(bare.get("status").is_none());
+        assert!(as_applied(&json!({"metadata": {"labels": {"other": "x"}}})).is_none());
+    }
+
+    #[test]
+    fn server_groups_are_found_once() {
+        let template = |id: &str| json!({"spec": {"template": {"spec": {"serverGroup": {"id": id}}}}});
+        assert_eq!(group_ids(&[template("b"), template("a"), template("b"), json!({})]), ["a", "b"]);
+    }
+}
