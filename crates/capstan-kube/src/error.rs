@@ -195,6 +195,10 @@ impl Error {
             (409, _) => Self::Changed { target: Box::new(target.clone()) },
             (410, _) => Self::Expired,
             (400 | 403 | 413 | 422, _) => Self::Refused(Box::new(Refused::from_status(status, target))),
+            // A field that the schema lacks: no reason, and the code of a fault of the server's own.
+            (500, "") if message.starts_with("failed to create typed patch object") => {
+                Self::Refused(Box::new(Refused::from_typed_patch(&message, target)))
+            }
             (500, _)
                 if message.contains("failed calling webhook") || message.contains("conversion webhook") =>
             {

@@ -114,6 +114,22 @@ impl Refused {
     }
 }
 
+impl Refused {
+    /// `failed to create typed patch object (ns/name; group/version, Kind=K): .spec.a: field not declared in schema`;
+    /// several come as lines below `errors:`.
+    pub(super) fn from_typed_patch(message: &str, target: &Target) -> Self {
+        let list = message.split_once("): ").map_or(message, |(_, list)| list);
+        let lines = list.lines().map(str::trim).filter(|line| !line.is_empty() && *line != "errors:");
+        let causes = lines.map(|line| match line.split_once(": ") {
+            Some((field, message)) if field.starts_with('.') => {
+                RefusedCause { field: field[1..].to_owned(), message: message.to_owned() }
+            }
+            _ => RefusedCause { field: String::new(), message: line.to_owned() },
+        });
+        Self { target: target.clone(), webhook: None, causes: causes.collect() }
+    }
+}
+
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` was refused: ", self.target)?;

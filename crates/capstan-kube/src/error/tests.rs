@@ -59,6 +59,25 @@ fn validation_causes_come_from_the_details() {
 }
 
 #[test]
+fn an_undeclared_field_is_a_refusal_although_it_comes_as_a_500() {
+    let error = decode(
+        json!({"code": 500, "message": "failed to create typed patch object (f-c/x; controlplane.cluster.x-k8s.io/v1beta2, Kind=KubeadmControlPlane): .spec.foo: field not declared in schema"}),
+    );
+    assert_eq!(
+        error.to_string(),
+        "`KubeadmControlPlane f-c/f-c-control-plane` was refused: `spec.foo`: field not declared in schema"
+    );
+    let two = decode(
+        json!({"code": 500, "message": "failed to create typed patch object (a; v1, Kind=B): errors:\n  .spec.a: field not declared in schema\n  .spec.b: field not declared in schema\n"}),
+    );
+    assert!(
+        two.to_string()
+            .ends_with("`spec.a`: field not declared in schema; `spec.b`: field not declared in schema")
+    );
+    assert!(!two.is_transient());
+}
+
+#[test]
 fn not_found_tells_object_namespace_and_kind_apart() {
     let object = decode(
         json!({"code": 404, "reason": "NotFound", "details": {"kind": "kubeadmcontrolplanes", "name": "f-c-control-plane"}}),
