@@ -169,7 +169,17 @@ fn run_stage(stage: Stage, scene: &Scene) -> Result<()> {
 
 /// The suites of capstan-contract against the real services.
 fn contract(bed: &Bed) -> Result<()> {
-    let mut test = cargo(["test", "--quiet", "--locked", "--package", "capstan-contract", "--test", "real"]);
+    let mut test = cargo([
+        "test",
+        "--quiet",
+        "--locked",
+        "--package",
+        "capstan-contract",
+        "--test",
+        "real",
+        "--",
+        "--nocapture",
+    ]);
     test.env("CAPSTAN_CONTRACT_CLOUD", "capi")
         .env("OS_CLIENT_CONFIG_FILE", bed.clouds())
         .env("KUBECONFIG", bed.state.join("kubeconfig-outside"));
