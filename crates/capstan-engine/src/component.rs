@@ -77,6 +77,7 @@ pub struct StepCx {
     cancel: CancellationToken,
     events: Events,
     component: &'static str,
+    direction: Direction,
     dry: bool,
 }
 
@@ -86,9 +87,13 @@ impl StepCx {
         cancel: CancellationToken,
         events: Events,
         component: &'static str,
-        dry: bool,
+        direction: Direction,
     ) -> Self {
-        Self { clock, cancel, events, component, dry }
+        Self { clock, cancel, events, component, direction, dry: false }
+    }
+
+    pub(crate) fn dry(self) -> Self {
+        Self { dry: true, ..self }
     }
 
     /// The clock of this run.
@@ -106,6 +111,12 @@ impl StepCx {
     /// Resolves when the user wants to stop.
     pub async fn cancelled(&self) {
         self.cancel.cancelled().await;
+    }
+
+    /// Whether the subject is to be there or gone, for components that need not look in one of the cases.
+    #[must_use]
+    pub const fn direction(&self) -> Direction {
+        self.direction
     }
 
     /// Whether this is a plan: nothing is applied, and what earlier components would make is not there yet.

@@ -19,6 +19,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A change in the world is rarely alone: wait this long for the others.
 const GATHER: Duration = Duration::from_millis(100);
+/// How long a blocked run goes on while others only wait: what they wait for may be what is blocked.
+const BLOCKED_GRACE: Duration = Duration::from_secs(30);
 /// How often a settled subject is looked at in a daemon, even if nothing announced a change.
 const RESYNC: Duration = Duration::from_secs(600);
 
@@ -84,6 +86,7 @@ impl Driver {
         let start = self.clock.now();
         let mut memory = Memory::default();
         let (mut passes, mut applied, mut pause) = (0, 0, FIRST_PAUSE);
+        let mut blocked_since = None;
         let mut reason = Reason::Start;
         loop {
             passes += 1;
@@ -93,7 +96,9 @@ impl Driver {
             let report = self.pass().run().await;
             applied += report.applied();
             memory.announce(&report, &self.events, &*self.clock, start);
-            let ended = self.ended(&report, until, start);
+            let is_blocked = report.applied() == 0 && any_blocked(&report);
+            blocked_since = is_blocked.then(|| blocked_since.unwrap_or_else(|| self.clock.now()));
+            let ended = self.ended(&report, until, start, blocked_since);
             if let Some(ended) = ended {
                 let elapsed = millis(self.clock.now().saturating_sub(start));
                 self.events.send(self.clock.wall(), EventKind::Ended { how: ended, elapsed });
@@ -114,7 +119,13 @@ impl Driver {
         }
     }
 
-    fn ended(&self, report: &PassReport, until: Until, start: Duration) -> Option<Ended> {
+    fn ended(
+        &self,
+        report: &PassReport,
+        until: Until,
+        start: Duration,
+        blocked_since: Option<Duration>,
+    ) -> Option<Ended> {
         if self.cancel.is_cancelled() {
             return Some(if report.is_settled() { Ended::Settled } else { Ended::Cancelled });
         }
@@ -123,8 +134,10 @@ impl Driver {
                 return Some(Ended::Settled);
             }
             if !report.steps.iter().any(|step| goes_on(&step.outcome)) {
-                let blocked = report.steps.iter().any(|step| matches!(step.outcome, Outcome::Blocked { .. }));
-                return Some(if blocked { Ended::Blocked } else { Ended::Failed });
+                return Some(if any_blocked(report) { Ended::Blocked } else { Ended::Failed });
+            }
+            if blocked_since.is_some_and(|since| self.clock.now() >= since + BLOCKED_GRACE) {
+                return Some(Ended::Blocked);
             }
         }
         let over = self.deadline.is_some_and(|deadline| self.clock.now() >= start + deadline);
@@ -153,6 +166,10 @@ async fn tick(changed: &mut watch::Receiver<u64>) {
     if changed.changed().await.is_err() {
         std::future::pending().await
     }
+}
+
+fn any_blocked(report: &PassReport) -> bool {
+    report.steps.iter().any(|step| matches!(step.outcome, Outcome::Blocked { .. }))
 }
 
 /// Whether something may come of waiting or of another pass.

@@ -204,7 +204,9 @@ impl Pass<'_> {
     }
 
     fn cx(&self, component: &'static str, dry: bool) -> StepCx {
-        StepCx::new(Arc::clone(&self.clock), self.cancel.clone(), self.events.clone(), component, dry)
+        let (clock, cancel, events) = (Arc::clone(&self.clock), self.cancel.clone(), self.events.clone());
+        let cx = StepCx::new(clock, cancel, events, component, self.direction);
+        if dry { cx.dry() } else { cx }
     }
 
     async fn step(&self, component: &Arc<dyn Any>) -> StepReport {

@@ -184,6 +184,19 @@ async fn blocked_ends_the_run_when_nothing_else_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_blocked_run_does_not_wait_for_ever_for_what_is_blocked() {
+    let log = Log::default();
+    let blocked =
+        Mock::new("machines", &[], &log).verdict(|_, _| Verdict::blocked("no valid host", "free some"));
+    let waiting = Mock::new("access", &[], &log).verdict(|_, _| Verdict::waiting("a machine", 600));
+    let start = Instant::now();
+    let report =
+        rig(vec![blocked.any(), waiting.any()], Direction::Present, None).driver.run(Until::Settled).await;
+    assert_eq!(report.ended, Ended::Blocked);
+    assert!((30..40).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_deadline_ends_the_run_but_not_the_work() {
     let log = Log::default();
     let never = Mock::new("server", &[], &log).verdict(|_, _| Verdict::waiting("a host", 60));
