@@ -13,6 +13,7 @@ pub mod plane;
 pub mod project;
 pub mod quota;
 pub mod render;
+pub mod run;
 pub mod status;
 pub mod subject;
 pub mod workload_api;
