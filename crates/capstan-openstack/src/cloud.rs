@@ -184,7 +184,7 @@ impl Cloud {
     /// Logs in again, unless somebody else has done so since `spent` was current.
     pub(crate) async fn renew(&self, spent: Option<&Arc<Session>>) -> Result<Arc<Session>> {
         let failed = |source| Error::Login { cloud: self.0.config.name.clone(), source };
-        self.0.keeper.renew(spent, self.log_in()).await.map_err(failed)
+        self.0.keeper.renew(spent, self.0.options.time.as_ref(), self.log_in()).await.map_err(failed)
     }
 
     /// Delivers a request with the session's token, and once more with a new one if that is not accepted: it has ended

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use crate::catalog::Catalog;
 use crate::config::{ApplicationCredentialRef, Auth, Domain, Scope, User};
 use crate::error::{Error, Result};
+use crate::time::Time;
 use crate::utc;
 
 /// A token and what the identity service said about it.
@@ -120,13 +121,23 @@ fn scope_json(scope: &Scope) -> Option<Value> {
     }
 }
 
+/// For how long a refused login is not tried again with the same credentials: identity services lock accounts.
+const REFUSED_FOR: SignedDuration = SignedDuration::from_secs(10);
+
 /// Holds the current session; makes a new one once, however many callers find the old one spent.
 #[derive(Debug, Default)]
 pub(crate) struct Keeper {
     current: RwLock<Option<Arc<Session>>>,
-    /// Held while somebody logs in; contains why the last attempt failed.
-    login: Mutex<Option<Arc<Error>>>,
+    /// Held while somebody logs in.
+    login: Mutex<Option<Failure>>,
     attempts: AtomicU64,
+}
+
+/// Why the last attempt to log in failed.
+#[derive(Debug)]
+struct Failure {
+    error: Arc<Error>,
+    at: Timestamp,
 }
 
 impl Keeper {
@@ -135,10 +146,11 @@ impl Keeper {
     }
 
     /// A session other than `spent`: the one that somebody else has made meanwhile, else that of `login`. Who waited
-    /// for a login that failed gets that failure: wrong passwords sent once per caller would lock the account.
+    /// for a login that failed gets that failure, and so does who comes soon after a refusal.
     pub(crate) async fn renew(
         &self,
         spent: Option<&Arc<Session>>,
+        time: &dyn Time,
         login: impl Future<Output = Result<Session>>,
     ) -> Result<Arc<Session>, Arc<Error>> {
         let before = self.attempts.load(Ordering::Acquire);
@@ -148,10 +160,11 @@ impl Keeper {
         {
             return Ok(current);
         }
+        let waited = self.attempts.load(Ordering::Acquire) != before;
         if let Some(failure) = &*failure
-            && self.attempts.load(Ordering::Acquire) != before
+            && (waited || failure.lasts(time.now()))
         {
-            return Err(Arc::clone(failure));
+            return Err(Arc::clone(&failure.error));
         }
         let result = login.await;
         self.attempts.fetch_add(1, Ordering::AcqRel);
@@ -164,9 +177,15 @@ impl Keeper {
             }
             Err(error) => {
                 let error = Arc::new(error);
-                *failure = Some(Arc::clone(&error));
+                *failure = Some(Failure { error: Arc::clone(&error), at: time.now() });
                 Err(error)
             }
         }
+    }
+}
+
+impl Failure {
+    fn lasts(&self, now: Timestamp) -> bool {
+        !self.error.is_transient() && now.duration_since(self.at) < REFUSED_FOR
     }
 }
