@@ -1,8 +1,11 @@
 //! `cargo xtask bench NAME`: figures of the release binary. Whole processes are run again and again and the median
 //! is told, because that is what a person waits for; what is compared runs alternately, in the same minutes.
 
+mod plan;
+mod sandboxed;
 mod size;
 mod startup;
+mod upload;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -60,8 +63,12 @@ struct Bench {
     run: fn(&Path) -> Result<Vec<Figure>>,
 }
 
-const BENCHES: &[Bench] =
-    &[Bench { name: "startup", run: startup::run }, Bench { name: "size", run: size::run }];
+const BENCHES: &[Bench] = &[
+    Bench { name: "startup", run: startup::run },
+    Bench { name: "size", run: size::run },
+    Bench { name: "plan", run: plan::run },
+    Bench { name: "upload", run: upload::run },
+];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let known: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();

@@ -7,7 +7,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
 
 use super::bed::Bed;
 use crate::run::{cargo, pause, target, visibly};
@@ -92,13 +91,6 @@ impl<'a> Capstan<'a> {
         let ended = self.run(arguments)?;
         ended.insist(code, arguments)?;
         Ok(ended)
-    }
-
-    /// What a command says in JSON.
-    pub(super) fn json(&self, arguments: &[&str]) -> Result<Value> {
-        let all = [&["--output", "json"], arguments].concat();
-        let ended = self.expect(0, &all)?;
-        serde_json::from_str(&ended.stdout).with_context(|| format!("stdout of `capstan {}`", all.join(" ")))
     }
 
     /// Kills it (SIGKILL) as soon as `now` says so. That it ends before is an error: nothing was interrupted.

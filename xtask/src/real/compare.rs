@@ -25,7 +25,7 @@ pub(super) fn run(scene: &Scene) -> Result<()> {
     let ours = capstan.expect(0, &["cluster", "create", shape.name, "--yes"])?.time;
     look::insist(&scene.bed, &scene.cloud, &shape)?;
     let objects: Vec<Value> = scene.bed.list(KINDS, &name)?.iter().filter_map(as_applied).collect();
-    capstan.expect(0, &["cluster", "delete", shape.name, "--yes", "--confirm", shape.name])?;
+    capstan.expect(0, &["cluster", "delete", shape.name, "--yes"])?;
     fleet::forget_cluster(capstan.fleet(), &shape)?;
     scene.insist_on(&before)?;
 
