@@ -3,4 +3,5 @@
 //! A behaviour enters the sandbox only together with a function here that holds for the real service, so that what is
 //! learnt on a laptop is true on a cloud. `README.md` says of each where and when it was seen.
 
+pub mod kubernetes;
 pub mod openstack;
