@@ -13,6 +13,22 @@ pub struct Plan {
     /// The quota before and after, for each resource that the changes touch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quota: Vec<QuotaLine>,
+    /// What is not as wanted, but waits for somebody else or is not known before other changes are made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<String>,
+    /// What a person must do first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocked: Vec<Obstacle>,
+}
+
+/// What keeps an `apply` from being made, and the way out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Obstacle {
+    /// What is wrong, one problem a line.
+    pub why: String,
+    /// The way out.
+    pub hint: String,
 }
 
 /// One change.
@@ -116,10 +132,10 @@ pub struct Counts {
 }
 
 impl Plan {
-    /// Whether nothing would be done.
+    /// Whether nothing would be done, and nothing keeps it from being done.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.changes.is_empty() && self.blocked.is_empty()
     }
 
     /// How many changes there are of each class.
@@ -152,6 +168,8 @@ impl Plan {
     pub fn extend(&mut self, other: Self) {
         self.changes.extend(other.changes);
         self.quota.extend(other.quota);
+        self.waiting.extend(other.waiting);
+        self.blocked.extend(other.blocked);
     }
 }
 
