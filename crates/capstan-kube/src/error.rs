@@ -87,7 +87,7 @@ pub enum Error {
         target: Box<Target>,
     },
     /// The credential isn't (or no longer) accepted.
-    #[error("the API server doesn't accept the credential: {message}")]
+    #[error("the credential isn't accepted: {message}")]
     Unauthorized {
         /// The server's words.
         message: String,
@@ -227,6 +227,10 @@ impl Error {
         let server = reached.map_or_else(String::new, |reached| reached.server.clone());
         let last = Cause(chain.last().map_or_else(String::new, ToString::to_string));
         let words = chain.iter().map(ToString::to_string).collect::<Vec<_>>().join(" / ");
+        if chain.iter().any(|error| error.is::<kube::client::AuthError>()) {
+            // The kubeconfig's token file or command didn't give a credential.
+            return Self::Unauthorized { message: last.0 };
+        }
         if chain.iter().any(|error| error.is::<tower::timeout::error::Elapsed>()) {
             let limit = reached.map_or(Duration::ZERO, |reached| reached.limit);
             return Self::TimedOut { server, limit };

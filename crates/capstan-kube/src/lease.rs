@@ -87,7 +87,8 @@ impl Lease {
     /// whose it is.
     ///
     /// # Errors
-    /// What the API answers; losing a race is [`Attempt::Taken`], not an error.
+    /// What the API answers, [`Error::NotFound`] where the namespace is missing. Losing a race is
+    /// [`Attempt::Taken`], not an error.
     pub async fn acquire(&mut self, now: Timestamp) -> Result<Attempt, Error> {
         // Who loses a race looks once more, and finds the winner.
         for _ in 0..3 {
@@ -109,7 +110,9 @@ impl Lease {
                     self.seen = None;
                     return Ok(Attempt::Held { until: after(now, self.duration) });
                 }
-                Err(Error::Changed { .. } | Error::Exists { .. } | Error::NotFound { .. }) => {}
+                Err(Error::Changed { .. } | Error::Exists { .. }) => {}
+                // Removed in between; a create that finds nothing lacks its namespace.
+                Err(Error::NotFound { .. }) if version.is_some() => {}
                 Err(other) => return Err(other),
             }
         }

@@ -58,6 +58,23 @@ pub enum State {
         /// The server's words.
         why: String,
     },
+    /// The credential isn't accepted (any more).
+    Unauthorized {
+        /// The server's words.
+        why: String,
+    },
+}
+
+impl State {
+    /// What ends a wait for this kind; `None`: go on waiting.
+    fn settled(&self) -> Option<Result<(), Error>> {
+        match self {
+            Self::Synced | Self::Missing => Some(Ok(())),
+            Self::Refused { why } => Some(Err(Error::Forbidden { message: why.clone() })),
+            Self::Unauthorized { why } => Some(Err(Error::Unauthorized { message: why.clone() })),
+            Self::Starting | Self::Stale { .. } => None,
+        }
+    }
 }
 
 /// How many requests a mirror has made.
@@ -126,26 +143,40 @@ impl Mirror {
     }
 
     /// Waits until every kind has been listed or is known to be missing. While the API server can't be reached this
-    /// goes on waiting: [`Self::states`] tells why.
+    /// goes on waiting ([`Self::states`] tells why), so [`crate::connect::Connection::probe`] comes first.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] when the credential may not list or watch one of the kinds.
+    /// [`Error::Forbidden`] or [`Error::Unauthorized`] when the credential can't list or watch one of the kinds.
     pub async fn ready(&self) -> Result<(), Error> {
+        self.settled(|_| true).await
+    }
+
+    /// As [`Self::ready`], of one kind.
+    ///
+    /// # Errors
+    /// As [`Self::ready`].
+    pub async fn ready_kind(&self, kind: &Kind) -> Result<(), Error> {
+        self.settled(|other| other == kind).await
+    }
+
+    async fn settled(&self, counts: impl Fn(&Kind) -> bool) -> Result<(), Error> {
         let mut states = self.shared.states.subscribe();
-        let settled = |states: &States| {
-            states.values().any(|state| matches!(state, State::Refused { .. }))
-                || states.values().all(|state| matches!(state, State::Synced | State::Missing))
-        };
-        // The sender lives as long as `self`.
-        if let Ok(states) = states.wait_for(settled).await
-            && let Some(why) = states.values().find_map(|state| match state {
-                State::Refused { why } => Some(why.clone()),
-                _ => None,
-            })
-        {
-            return Err(Error::Forbidden { message: why });
+        loop {
+            let mut waits = false;
+            for (_, state) in states.borrow_and_update().iter().filter(|(kind, _)| counts(kind)) {
+                match state.settled() {
+                    Some(outcome) => outcome?,
+                    None => waits = true,
+                }
+            }
+            if !waits {
+                return Ok(());
+            }
+            // The sender lives as long as `self`.
+            if states.changed().await.is_err() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// The object of this name; an empty namespace for kinds that have none.

@@ -41,7 +41,7 @@ pub async fn until(
     let namespace = target.namespace.as_deref().unwrap_or_default();
     let mut changes = mirror.subscribe(Some(namespace));
     // "It isn't there" means something only once it would be seen.
-    let ready = timeout_at(deadline, mirror.ready()).await;
+    let ready = timeout_at(deadline, mirror.ready_kind(&target.kind)).await;
     if let Ok(outcome) = ready {
         outcome?;
         loop {

@@ -8,6 +8,7 @@ use capstan_kube::lease::{Attempt, Lease, SKEW};
 use k8s_openapi::jiff::Timestamp;
 
 use super::Site;
+use super::site::refused;
 
 const DURATION: Duration = Duration::from_secs(15);
 
@@ -55,6 +56,18 @@ pub async fn expired_lease_is_taken_over(site: &Site) -> Result<()> {
     ensure!(held(&two.acquire(now + DURATION + SKEW + Duration::from_secs(1)).await?));
     let record = site.get(&Kind::LEASE, "subject").await?.context("it is there")?;
     ensure!(record.data["spec"]["holderIdentity"] == "two" && record.data["spec"]["leaseTransitions"] == 1);
+    Ok(())
+}
+
+/// Without its namespace there can be no Lease, and that is told.
+///
+/// # Errors
+/// It is not so.
+pub async fn missing_namespace_is_told(site: &Site) -> Result<()> {
+    let missing = format!("{}-missing", site.namespace);
+    let mut lease = Lease::new(site.client.clone(), &missing, "subject", "one", DURATION);
+    let error = refused("not-found", lease.acquire(now()?).await)?;
+    ensure!(error.to_string().contains(&missing), "{error}");
     Ok(())
 }
 

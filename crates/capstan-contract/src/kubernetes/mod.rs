@@ -78,6 +78,7 @@ suite! {
         second_learns_who_holds_it,
         released_lease_is_free,
         expired_lease_is_taken_over,
+        missing_namespace_is_told,
     }
     custom_resource {
         kind_is_served_once_established,

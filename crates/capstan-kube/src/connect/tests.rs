@@ -94,7 +94,7 @@ async fn an_expired_credential_is_told_as_such() {
     .await;
     let error = probe(&format!("http://{address}"), Duration::from_secs(5)).await.unwrap_err();
     let text = told(&error);
-    assert!(text.ends_with("the API server doesn't accept the credential: Nope!"), "{text}");
+    assert!(text.ends_with("the credential isn't accepted: Nope!"), "{text}");
     assert!(!text.contains("secret-token"));
 }
 

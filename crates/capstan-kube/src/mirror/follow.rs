@@ -173,6 +173,10 @@ impl Follower {
                 self.shared.set_state(&self.kind, State::Refused { why: message.clone() });
                 self.backoff.next()
             }
+            Error::Unauthorized { message } => {
+                self.shared.set_state(&self.kind, State::Unauthorized { why: message.clone() });
+                self.backoff.next()
+            }
             // Too slow over the pages of a list: at once from the start.
             Error::Expired => self.backoff.next(),
             other => {

@@ -126,6 +126,41 @@ async fn missing_rights_end_the_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_expired_credential_ends_the_wait_and_a_kind_is_waited_for_by_itself() {
+    let fake = Fake::default();
+    fake.fail_next(status(401, "Unauthorized"));
+    let mirror = Mirror::start(&fake.client(), [Kind::CLUSTER, Kind::SECRET], &Options::default());
+    let outcomes = [mirror.ready_kind(&Kind::CLUSTER).await, mirror.ready_kind(&Kind::SECRET).await];
+    let names: Vec<_> = outcomes.iter().map(|outcome| outcome.as_ref().err().map(Error::name)).collect();
+    assert_eq!(names.iter().flatten().collect::<Vec<_>>(), [&"unauthorized"], "the one that was first");
+    assert_eq!(mirror.ready().await.unwrap_err().name(), "unauthorized");
+    // The next tries are answered.
+    mirror
+        .watch_states()
+        .wait_for(|states| states.values().all(|state| *state == State::Synced))
+        .await
+        .unwrap();
+    mirror.ready().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_clusters_cost_one_list_and_one_watch() {
+    let fake = Fake::default();
+    for index in 0..1000 {
+        let mut object = secret("a", "1");
+        object["metadata"]["namespace"] = json!(format!("n{index}"));
+        fake.store(&format!("/api/v1/namespaces/n{index}/secrets/a"), object);
+    }
+    let mirror = start(&fake);
+    mirror.ready().await.unwrap();
+    assert_eq!(mirror.list(&Kind::SECRET, None).len(), 1000);
+    for index in 0..1000 {
+        assert_eq!(mirror.list(&Kind::SECRET, Some(&format!("n{index}"))).len(), 1);
+    }
+    assert_eq!(mirror.requests(), Requests { lists: 1, watches: 1 });
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_own_write_is_seen_at_once_and_announced() {
     let fake = Fake::default();
     let mirror = start(&fake);
