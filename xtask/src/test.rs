@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::run::{cargo, installed, repository, visibly, watched};
 use crate::{codegen, tidy};
@@ -58,6 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let chosen = |step: &&Step| {
         arguments.only.is_empty() || arguments.only.iter().any(|start| step.name.starts_with(start.as_str()))
     };
+    ensure!(STEPS.iter().any(|step| chosen(&step)), "no step of that name");
     let mut outcomes = Vec::new();
     for step in STEPS.iter().filter(chosen) {
         println!("=== {}", step.name);

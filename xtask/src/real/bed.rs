@@ -1,5 +1,8 @@
 //! The test bed: where it lies, how it starts, and commands inside of it.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -107,11 +110,18 @@ impl Bed {
 
     /// Installs the OpenStack cloud controller manager with the cluster's own credential.
     pub(super) fn install_cloud_controller(&self, namespace: &str, cluster: &str) -> Result<()> {
-        let secret = self.get(&["secret", &format!("{cluster}-cloud-config"), "--namespace", namespace])?;
-        let encoded = secret["data"]["clouds.yaml"].as_str().context("the Secret has no clouds.yaml")?;
+        let secret = format!("{cluster}-cloud-config");
+        let template = "--output=go-template={{index .data \"clouds.yaml\" | base64decode}}";
+        let clouds = self.kubectl(&["get", "secret", &secret, "--namespace", namespace, template])?;
         let file = self.state.join(format!("{cluster}.clouds.yaml"));
-        let decode = "umask 077; base64 --decode >\"$1\" <<<\"$2\"";
-        output(Command::new("bash").args(["-c", decode, "decode"]).arg(&file).arg(encoded))?;
+        let mut options = OpenOptions::new();
+        options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&file)?
+            .write_all(clouds.as_bytes())?;
         let mut install = Command::new(self.scripts.join("management/addons.sh"));
         install.arg(cluster).env("NAMESPACE", namespace).env("ADDONS", "occm").env("CLOUD_CONFIG", &file);
         output(&mut install).map(drop)
