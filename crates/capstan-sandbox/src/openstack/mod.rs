@@ -2,8 +2,10 @@
 
 mod body;
 mod caller;
+pub mod compute;
 mod error;
 pub mod identity;
+pub mod image;
 pub mod network;
 mod query;
 mod quotas;
@@ -11,6 +13,7 @@ mod resource;
 mod rest;
 mod table;
 mod time;
+pub mod volume;
 
 use axum::Router;
 use axum::extract::Request;
@@ -22,13 +25,16 @@ pub use self::error::ApiError;
 pub use self::resource::Resource;
 pub use self::table::{Identified, Table};
 
+use self::compute::Nova;
 use self::error::Shape;
 use self::identity::{Identity, Login, Token};
+use self::image::Glance;
 use self::network::{AllocationPool, Network, NetworkCreate, Neutron, Subnet, SubnetCreate};
 use self::quotas::Quotas;
+use self::volume::Cinder;
 use crate::World;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Timings};
 use crate::faults::Faults;
 use crate::ids::Ids;
 
@@ -42,20 +48,29 @@ pub struct OpenStack {
     pub(crate) faults: Faults,
     token_lifetime: std::time::Duration,
     pub(crate) identity: Identity,
+    timings: Timings,
+    pub(crate) compute: Nova,
+    pub(crate) image: Glance,
     pub(crate) network: Neutron,
+    pub(crate) volume: Cinder,
     pub(crate) quotas: Quotas,
 }
 
 impl OpenStack {
     pub(crate) fn new(config: &Config, clock: Clock, ids: Ids, faults: Faults) -> Self {
         let identity = Identity::new(&ids);
+        let (compute, volume) = (Nova::new(&ids), Cinder::new(&ids));
         let mut cloud = Self {
             clock,
             ids,
             faults,
             token_lifetime: config.token_lifetime,
             identity,
+            timings: config.timings.clone(),
+            compute,
+            image: Glance::default(),
             network: Neutron::default(),
+            volume,
             quotas: Quotas::default(),
         };
         if let Err(error) = cloud.seed() {
@@ -68,6 +83,7 @@ impl OpenStack {
     fn seed(&mut self) -> Result<(), ApiError> {
         let admin = self.log_in(&Login::password("admin", "admin-password", "admin"))?;
         self.seed_network(&admin)?;
+        self.seed_images(&admin);
         self.expire_tokens();
         Ok(())
     }
@@ -97,6 +113,27 @@ impl OpenStack {
         Ok(())
     }
 
+    /// Node images of some Kubernetes releases, and a plain one.
+    fn seed_images(&mut self, admin: &Token) {
+        let common = [
+            ("architecture", "x86_64"),
+            ("hw_disk_bus", "scsi"),
+            ("hw_scsi_model", "virtio-scsi"),
+            ("image_original_user", "ubuntu"),
+            ("os_distro", "ubuntu"),
+            ("os_version", "24.04"),
+        ];
+        for version in ["1.35.5", "1.36.1", "1.36.2", "1.36.3"] {
+            let name = format!("ubuntu-capi-image-v{version}");
+            self.seed_image(
+                &admin.project_id,
+                &name,
+                &[&common[..], &[("kubernetes_version", version)]].concat(),
+            );
+        }
+        self.seed_image(&admin.project_id, "Ubuntu 24.04", &common);
+    }
+
     /// Sets a limit of a project: `("demo", "compute", "cores", 4)`; -1 is no limit. False if there is no such project.
     pub fn set_quota(&mut self, project: &str, service: &str, resource: &str, limit: i64) -> bool {
         let Some(id) = self.identity.project_named(project).map(|project| project.id.clone()) else {
@@ -123,7 +160,10 @@ impl OpenStack {
 pub(crate) fn router(world: &World) -> Router<World> {
     Router::new()
         .merge(identity::router())
+        .merge(compute::router())
         .merge(network::router())
+        .merge(image::router())
+        .merge(volume::router())
         .layer(from_fn_with_state(world.clone(), render_errors))
 }
 

@@ -1,0 +1,78 @@
+//! Limits, quotas and availability zones.
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::get;
+use serde_json::{Map, Value, json};
+
+use super::microversion::Microversion;
+use crate::World;
+use crate::openstack::ZONES;
+use crate::openstack::caller::Caller;
+use crate::openstack::error::ApiError;
+use crate::openstack::quotas;
+
+type Answer = Result<axum::Json<Value>, ApiError>;
+
+pub(super) fn router() -> Router<World> {
+    Router::new()
+        .route("/compute/v2.1/limits", get(limits))
+        .route("/compute/v2.1/os-availability-zone", get(zones))
+        .route("/compute/v2.1/os-quota-sets/{project}", get(quota))
+        .route("/compute/v2.1/os-quota-sets/{project}/detail", get(quota_detail))
+        .route("/compute/v2.1/os-quota-sets/{project}/defaults", get(quota_defaults))
+}
+
+async fn limits(State(world): State<World>, caller: Caller, version: Microversion) -> Answer {
+    let cloud = world.openstack();
+    let project = &caller.project_id;
+    let limit = |name: &str| cloud.quotas.limit(project, "compute", name);
+    let used = |name: &str| cloud.compute_usage(project, name);
+    let mut absolute = json!({
+        "maxTotalInstances": limit("instances"), "maxTotalCores": limit("cores"), "maxTotalRAMSize": limit("ram"),
+        "maxServerMeta": limit("metadata_items"), "maxTotalKeypairs": limit("key_pairs"),
+        "maxServerGroups": limit("server_groups"), "maxServerGroupMembers": limit("server_group_members"),
+        "totalRAMUsed": used("ram"), "totalCoresUsed": used("cores"), "totalInstancesUsed": used("instances"),
+        "totalServerGroupsUsed": used("server_groups"),
+    });
+    if !version.at_least(36) {
+        for name in ["maxTotalFloatingIps", "maxSecurityGroups", "maxSecurityGroupRules"] {
+            absolute[name] = json!(-1);
+        }
+    }
+    Ok(axum::Json(json!({"limits": {"rate": [], "absolute": absolute}})))
+}
+
+async fn zones(_: Caller) -> axum::Json<Value> {
+    let zone = |name: &&str| json!({"zoneName": name, "zoneState": {"available": true}, "hosts": null});
+    axum::Json(json!({"availabilityZoneInfo": ZONES.iter().map(zone).collect::<Vec<_>>()}))
+}
+
+fn set(caller: &Caller, project: &str, value: impl Fn(&'static str) -> Value) -> Answer {
+    if !caller.sees(project) {
+        return Err(ApiError::forbidden(
+            "Policy doesn't allow os_compute_api:os-quota-sets:show to be performed.",
+        ));
+    }
+    let mut set: Map<String, Value> =
+        quotas::resources("compute").map(|name| (name.to_owned(), value(name))).collect();
+    set.insert("id".to_owned(), json!(project));
+    Ok(axum::Json(json!({"quota_set": set})))
+}
+
+async fn quota(State(world): State<World>, caller: Caller, Path(project): Path<String>) -> Answer {
+    let cloud = world.openstack();
+    set(&caller, &project, |name| json!(cloud.quotas.limit(&project, "compute", name)))
+}
+
+async fn quota_detail(State(world): State<World>, caller: Caller, Path(project): Path<String>) -> Answer {
+    let cloud = world.openstack();
+    set(&caller, &project, |name| {
+        let limit = cloud.quotas.limit(&project, "compute", name);
+        json!({"limit": limit, "in_use": cloud.compute_usage(&project, name), "reserved": 0})
+    })
+}
+
+async fn quota_defaults(caller: Caller, Path(project): Path<String>) -> Answer {
+    set(&caller, &project, |name| json!(quotas::default_limit("compute", name)))
+}
