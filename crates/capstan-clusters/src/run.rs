@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use capstan_core::names::SYSTEM_NAMESPACE;
 use capstan_core::plan::{Obstacle, Plan};
 use capstan_engine::pass::Pass;
-use capstan_engine::{Clock, Direction, Driver, Ended, EventKind, Events, Failure, RunReport, Until, Verdict};
+use capstan_engine::{
+    Clock, Direction, Driver, Ended, EventKind, Events, Failure, RunReport, Until, Verdict,
+};
 use capstan_kube::lease::{Attempt, Lease};
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -13,9 +16,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::subject::Subject;
 use crate::{failure, quota};
-
-/// The namespace of the management plane for what belongs to the fleet as a whole.
-pub const SYSTEM_NAMESPACE: &str = "capstan-system";
 
 /// How long a Lease outlives a holder that was killed.
 const LEASE: Duration = Duration::from_secs(30);
@@ -48,7 +48,11 @@ pub struct Settings {
 ///
 /// # Errors
 /// The quota could not be asked for. Components that could not be seen are in the plan's obstacles.
-pub async fn plan(subject: &Arc<Subject>, direction: Direction, settings: &Settings) -> Result<Plan, Failure> {
+pub async fn plan(
+    subject: &Arc<Subject>,
+    direction: Direction,
+    settings: &Settings,
+) -> Result<Plan, Failure> {
     let components = subject.components();
     let pass = Pass {
         components: &components,
@@ -83,9 +87,14 @@ pub async fn plan(subject: &Arc<Subject>, direction: Direction, settings: &Setti
 ///
 /// # Errors
 /// The Lease could not be had: the management plane is not prepared, or cannot be reached.
-pub async fn run(subject: &Arc<Subject>, direction: Direction, settings: Settings) -> Result<RunReport, Failure> {
+pub async fn run(
+    subject: &Arc<Subject>,
+    direction: Direction,
+    settings: Settings,
+) -> Result<RunReport, Failure> {
     let name = subject.names().base();
-    let mut lease = Lease::new(subject.plane.client().clone(), SYSTEM_NAMESPACE, name, &settings.holder, LEASE);
+    let mut lease =
+        Lease::new(subject.plane.client().clone(), SYSTEM_NAMESPACE, name, &settings.holder, LEASE);
     if !acquire(subject, direction, &mut lease, &settings).await? {
         return Ok(RunReport { ended: Ended::Cancelled, last: Default::default(), passes: 0, applied: 0 });
     }
@@ -135,7 +144,9 @@ async fn acquire(
             return Ok(true);
         }
         let on = match plan(subject, direction, settings).await {
-            Ok(plan) if !plan.waiting.is_empty() => format!("{holder}, who is at it: {}", plan.waiting.join("; ")),
+            Ok(plan) if !plan.waiting.is_empty() => {
+                format!("{holder}, who is at it: {}", plan.waiting.join("; "))
+            }
             _ => format!("{holder}, who is at it"),
         };
         if told.as_ref() != Some(&on) {
@@ -162,7 +173,9 @@ async fn renew(lease: &mut Lease, settings: &Settings, run: &CancellationToken) 
                 run.cancel();
             }
             // Nobody can take it before its end, and the management plane may be back by then.
-            Err(error) if now(settings) < held_until => tracing::debug!(%error, "the Lease could not be renewed"),
+            Err(error) if now(settings) < held_until => {
+                tracing::debug!(%error, "the Lease could not be renewed")
+            }
             Err(error) => tracing::warn!(%error, "the Lease could not be renewed before its end"),
         }
     }

@@ -20,6 +20,8 @@ const CONTROL_PLANE_SUFFIX: usize = 6;
 pub const CONTROL_PLANE: &str = "control-plane";
 /// The entry of `clouds.yaml` in a cluster's cloud credentials.
 pub const CLOUD_NAME: &str = "openstack";
+/// The namespace of the management plane for what belongs to no cluster: the Leases of the writers.
+pub const SYSTEM_NAMESPACE: &str = "capstan-system";
 /// Field manager of Capstan's server-side applies.
 pub const FIELD_MANAGER: &str = "capstan";
 /// Label with the fleet's name on Kubernetes objects.

@@ -16,6 +16,3 @@ pub use definitions::Definitions;
 pub use namespace::SystemNamespace;
 pub use provider::{Provider, ProviderKind};
 pub use subject::ManagementPlane;
-
-/// The namespace for what belongs to the fleet as a whole.
-pub const SYSTEM_NAMESPACE: &str = "capstan-system";

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use capstan_core::names::SYSTEM_NAMESPACE;
 use capstan_core::plan::{ChangeClass, PlannedChange};
 use capstan_engine::{Component, Direction, Failure, StepCx, Verdict};
 use capstan_kube::apply::Applier;
 use capstan_kube::{Error, Kind, Target};
 use serde_json::json;
 
-use crate::SYSTEM_NAMESPACE;
 use crate::provider::ProviderKind;
 use crate::subject::ManagementPlane;
 
