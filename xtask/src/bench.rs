@@ -2,6 +2,7 @@
 //! is told, because that is what a person waits for; what is compared runs alternately, in the same minutes.
 
 mod plan;
+mod render;
 mod sandboxed;
 mod size;
 mod startup;
@@ -66,6 +67,7 @@ struct Bench {
 const BENCHES: &[Bench] = &[
     Bench { name: "startup", run: startup::run },
     Bench { name: "size", run: size::run },
+    Bench { name: "render", run: render::run },
     Bench { name: "plan", run: plan::run },
     Bench { name: "upload", run: upload::run },
 ];

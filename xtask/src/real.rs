@@ -1,7 +1,7 @@
 //! `cargo xtask real`: the main job on a real OpenStack with the real Cluster API. It brings up what `testbed/`
 //! describes, runs the binary as a user would, and looks at the result with other eyes than Capstan's.
 
-mod bed;
+pub(crate) mod bed;
 mod capstan;
 mod change;
 mod cloud;

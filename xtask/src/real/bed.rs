@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::run::{output, repository, visibly};
 
 /// The two parts of `testbed/`, and where they keep their state.
-pub(super) struct Bed {
+pub(crate) struct Bed {
     scripts: PathBuf,
     /// State of the management plane and of the machines.
     pub state: PathBuf,
@@ -22,7 +22,7 @@ pub(super) struct Bed {
 }
 
 impl Bed {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = |variable, default| {
             std::env::var_os(variable).map_or_else(|| PathBuf::from(default), PathBuf::from)
         };
@@ -34,7 +34,7 @@ impl Bed {
     }
 
     /// Builds what is missing and starts what is not running; every part is quick when it has nothing to do.
-    pub(super) fn up(&self) -> Result<()> {
+    pub(crate) fn up(&self) -> Result<()> {
         ensure!(
             output(Command::new("id").arg("-u"))?.trim() == "0",
             "the test bed makes network namespaces: it needs root"
@@ -54,41 +54,48 @@ impl Bed {
     }
 
     /// Stops it; the state is kept.
-    pub(super) fn down(&self) -> Result<()> {
+    pub(crate) fn down(&self) -> Result<()> {
         visibly(&mut Command::new(self.scripts.join("management/down.sh")))?;
         visibly(&mut Command::new(self.scripts.join("openstack/down.sh")))
     }
 
+    /// A version of `versions.sh`.
+    pub(crate) fn version(&self, name: &str) -> Option<String> {
+        let text = std::fs::read_to_string(self.scripts.join("management/versions.sh")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
+        line.split_whitespace().next().map(str::to_owned)
+    }
+
     /// `clouds.yaml` with the clouds `capi` and `admin`.
-    pub(super) fn clouds(&self) -> PathBuf {
+    pub(crate) fn clouds(&self) -> PathBuf {
         self.openstack.join("clouds.yaml")
     }
 
     /// The kubeconfig of the management plane, as seen from inside.
-    pub(super) fn kubeconfig(&self) -> PathBuf {
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.state.join("kubeconfig")
     }
 
     /// A command in the bed's network, where floating addresses and the management plane are reachable.
-    pub(super) fn inside(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    pub(crate) fn inside(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(self.scripts.join("management/inside.sh"));
         command.arg(program);
         command
     }
 
-    pub(super) fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         output(self.inside("kubectl").args(arguments))
     }
 
     /// `kubectl get … --output=json`.
-    pub(super) fn get(&self, arguments: &[&str]) -> Result<Value> {
+    pub(crate) fn get(&self, arguments: &[&str]) -> Result<Value> {
         let text = output(self.inside("kubectl").arg("get").args(arguments).arg("--output=json"))?;
         serde_json::from_str(&text)
             .with_context(|| format!("read what `kubectl get {}` printed", arguments.join(" ")))
     }
 
     /// The items of a list of one or several kinds in a namespace; none when the namespace is not there.
-    pub(super) fn list(&self, kinds: &str, namespace: &str) -> Result<Vec<Value>> {
+    pub(crate) fn list(&self, kinds: &str, namespace: &str) -> Result<Vec<Value>> {
         let mut list = self.get(&[kinds, "--namespace", namespace])?;
         match list["items"].take() {
             Value::Array(items) => Ok(items),
@@ -97,7 +104,7 @@ impl Bed {
     }
 
     /// What `clusterctl describe cluster` says.
-    pub(super) fn describe(&self, namespace: &str, cluster: &str) -> Result<String> {
+    pub(crate) fn describe(&self, namespace: &str, cluster: &str) -> Result<String> {
         output(self.inside("clusterctl").args([
             "describe",
             "cluster",
@@ -109,7 +116,7 @@ impl Bed {
     }
 
     /// Installs the OpenStack cloud controller manager with the cluster's own credential.
-    pub(super) fn install_cloud_controller(&self, namespace: &str, cluster: &str) -> Result<()> {
+    pub(crate) fn install_cloud_controller(&self, namespace: &str, cluster: &str) -> Result<()> {
         let secret = format!("{cluster}-cloud-config");
         let template = "--output=go-template={{index .data \"clouds.yaml\" | base64decode}}";
         let clouds = self.kubectl(&["get", "secret", &secret, "--namespace", namespace, template])?;
@@ -129,7 +136,7 @@ impl Bed {
 }
 
 /// Looks again and again until `ready` is true, at most so long.
-pub(super) fn wait(what: &str, limit: Duration, mut ready: impl FnMut() -> Result<bool>) -> Result<Duration> {
+pub(crate) fn wait(what: &str, limit: Duration, mut ready: impl FnMut() -> Result<bool>) -> Result<Duration> {
     let begin = Instant::now();
     loop {
         if ready().with_context(|| what.to_owned())? {
