@@ -12,4 +12,5 @@ mod faults;
 mod pages;
 mod session;
 mod support;
+mod tls;
 mod upload;

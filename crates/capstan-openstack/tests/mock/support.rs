@@ -12,8 +12,9 @@ use async_trait::async_trait;
 use capstan_openstack::{Cloud, CloudConfig, Options, RetryPolicy, Time};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 /// What the mock does with a request.
 #[derive(Debug, Clone)]
@@ -93,14 +94,34 @@ pub struct Mock {
 
 impl Mock {
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// Speaks TLS.
+    pub async fn start_tls(tls: TlsAcceptor) -> Self {
+        Self::start_with(Some(tls)).await
+    }
+
+    async fn start_with(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let address = format!("{scheme}://{}", listener.local_addr().unwrap());
         let state = State { expires_at: "2030-01-01T00:00:00Z".into(), ..State::default() };
         let mock = Self { state: Arc::new(Mutex::new(state)), address };
         let server = mock.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(server.clone().serve(stream));
+                let (server, tls) = (server.clone(), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => server.serve(stream).await,
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                server.serve(stream).await;
+                            }
+                        }
+                    }
+                });
             }
         });
         mock.always("GET /compute/v2.1/", version("2.1", "2.93"));
@@ -167,7 +188,7 @@ impl Mock {
         Cloud::connect(&self.config(), options(time)).await.unwrap()
     }
 
-    async fn serve(self, stream: TcpStream) {
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let mut stream = BufReader::new(stream);
         while let Some(seen) = read_request(&mut stream).await {
             let (reply, delay, close) = {
@@ -189,6 +210,7 @@ impl Mock {
                         answer += &format!("{name}: {value}\r\n");
                     }
                     let _ = stream.write_all(format!("{answer}\r\n{body}").as_bytes()).await;
+                    let _ = stream.flush().await;
                 }
                 Reply::Drop => return,
                 Reply::Half => {
@@ -255,10 +277,15 @@ fn without_query(path: &str) -> &str {
     path.split('?').next().unwrap()
 }
 
-async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<Seen> {
+async fn read_request(stream: &mut BufReader<impl AsyncRead + AsyncWrite + Unpin>) -> Option<Seen> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
+        if !head[0].is_ascii_alphabetic() {
+            // Somebody speaks TLS to a server that does not.
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.ok()?;
+            return None;
+        }
     }
     let head = String::from_utf8(head).unwrap();
     let mut first = head.lines().next()?.split(' ');
