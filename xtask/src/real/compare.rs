@@ -68,16 +68,12 @@ fn as_applied(object: &Value) -> Option<Value> {
 /// Applies the objects with kubectl and tells how long it takes until the cluster is as Capstan left it.
 fn by_kubectl(scene: &Scene, shape: &Shape, objects: &[Value]) -> Result<Duration> {
     let name = shape.full_name();
-    let mut text = serde_json::to_string(&json!({"apiVersion": "v1", "kind": "List", "items": objects}))?;
-    // Server groups went with the cluster: new ones take their places.
+    // Server groups went with the cluster: new ones of the same names take their places.
     let mut groups = Vec::new();
-    for id in group_ids(objects) {
-        let body =
-            json!({"server_group": {"name": format!("{name}-by-kubectl"), "policy": "soft-anti-affinity"}});
+    for group in group_names(objects) {
+        let body = json!({"server_group": {"name": group, "policy": "soft-anti-affinity"}});
         let made = scene.cloud.post("compute", "/os-server-groups", &body)?;
-        let new = cloud::text_of(&made["server_group"], "id");
-        text = text.replace(&id, &new);
-        groups.push(new);
+        groups.push(cloud::text_of(&made["server_group"], "id"));
     }
     let credential = scene.bed.state.join("app-credential.yaml");
     let secret = format!("{name}-cloud-config");
@@ -85,7 +81,7 @@ fn by_kubectl(scene: &Scene, shape: &Shape, objects: &[Value]) -> Result<Duratio
     let from = format!("--from-file=clouds.yaml={}", credential.display());
     scene.bed.kubectl(&["create", "secret", "generic", &secret, "--namespace", &name, &from])?;
     let file = scene.folder.join("by-kubectl.json");
-    std::fs::write(&file, text)?;
+    std::fs::write(&file, json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string())?;
 
     let begin = Instant::now();
     output(scene.bed.inside("kubectl").args(["apply", "--server-side", "--filename"]).arg(&file))
@@ -111,15 +107,15 @@ fn by_kubectl(scene: &Scene, shape: &Shape, objects: &[Value]) -> Result<Duratio
 }
 
 /// The server groups that machine templates name.
-fn group_ids(objects: &[Value]) -> Vec<String> {
-    let mut ids: Vec<_> = objects
+fn group_names(objects: &[Value]) -> Vec<String> {
+    let mut names: Vec<_> = objects
         .iter()
-        .filter_map(|object| object["spec"]["template"]["spec"]["serverGroup"]["id"].as_str())
+        .filter_map(|object| object["spec"]["template"]["spec"]["serverGroup"]["filter"]["name"].as_str())
         .map(str::to_owned)
         .collect();
-    ids.sort();
-    ids.dedup();
-    ids
+    names.sort();
+    names.dedup();
+    names
 }
 
 #[cfg(test)]
@@ -143,7 +139,8 @@ mod tests {
 
     #[test]
     fn server_groups_are_found_once() {
-        let template = |id: &str| json!({"spec": {"template": {"spec": {"serverGroup": {"id": id}}}}});
-        assert_eq!(group_ids(&[template("b"), template("a"), template("b"), json!({})]), ["a", "b"]);
+        let template =
+            |name: &str| json!({"spec": {"template": {"spec": {"serverGroup": {"filter": {"name": name}}}}}});
+        assert_eq!(group_names(&[template("b"), template("a"), template("b"), json!({})]), ["a", "b"]);
     }
 }
