@@ -3,6 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use capstan_kube::diff::diff;
 use capstan_kube::{Error, Kind, Refused};
+use capstan_kube_types::{cluster, kubeadm_control_plane, machine_deployment, openstack_cluster};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Site;
@@ -96,6 +99,79 @@ pub async fn defaults_are_no_difference(site: &Site) -> Result<()> {
         let again = site.applier().apply_over(&desired, Some(&applied)).await?;
         ensure!(again.object.metadata.generation == before, "{} {:?}", desired["kind"], again);
     }
+    Ok(())
+}
+
+/// The generated types are what the API takes, and what it answers fits into them.
+///
+/// # Errors
+/// It is not so.
+pub async fn typed_objects_are_taken_and_read_back(site: &Site) -> Result<()> {
+    let network = cluster::ClusterClusterNetwork {
+        pods: Some(cluster::ClusterClusterNetworkPods { cidr_blocks: vec!["192.168.0.0/16".into()] }),
+        ..Default::default()
+    };
+    let reference = cluster::ClusterInfrastructureRef {
+        api_group: "infrastructure.cluster.x-k8s.io".into(),
+        kind: "OpenStackCluster".into(),
+        name: "c".into(),
+    };
+    let spec = cluster::ClusterSpec {
+        cluster_network: Some(network),
+        infrastructure_ref: Some(reference),
+        ..Default::default()
+    };
+    read_back(site, cluster::Cluster::new("c", spec)).await?;
+
+    let template = machine_deployment::MachineDeploymentTemplateSpec {
+        cluster_name: "c".into(),
+        version: Some("v1.36.1".into()),
+        bootstrap: machine_deployment::MachineDeploymentTemplateSpecBootstrap {
+            data_secret_name: Some("none".into()),
+            ..Default::default()
+        },
+        infrastructure_ref: machine_deployment::MachineDeploymentTemplateSpecInfrastructureRef {
+            api_group: "infrastructure.cluster.x-k8s.io".into(),
+            kind: "OpenStackMachineTemplate".into(),
+            name: "c".into(),
+        },
+        ..Default::default()
+    };
+    let spec = machine_deployment::MachineDeploymentSpec {
+        cluster_name: "c".into(),
+        replicas: Some(2),
+        template: machine_deployment::MachineDeploymentTemplate { spec: template, ..Default::default() },
+        ..Default::default()
+    };
+    read_back(site, machine_deployment::MachineDeployment::new("c", spec)).await?;
+
+    let spec: kubeadm_control_plane::KubeadmControlPlaneSpec =
+        serde_json::from_value(control_plane(site, 3)["spec"].clone())?;
+    read_back(site, kubeadm_control_plane::KubeadmControlPlane::new("c", spec)).await?;
+
+    let spec = openstack_cluster::OpenStackClusterSpec {
+        identity_ref: openstack_cluster::OpenStackClusterIdentityRef {
+            name: "c-cloud-config".into(),
+            cloud_name: "openstack".into(),
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    read_back(site, openstack_cluster::OpenStackCluster::new("c", spec)).await
+}
+
+/// Applies a typed object without storing it; what the server made of it, read as that type, holds all that was said.
+async fn read_back<K>(site: &Site, mut object: K) -> Result<()>
+where
+    K: kube::Resource<DynamicType = ()> + Serialize + DeserializeOwned,
+{
+    object.meta_mut().namespace = Some(site.namespace.clone());
+    let said = serde_json::to_value(&object)?;
+    let answer = site.applier().dry().apply(&object).await.with_context(|| K::kind(&()).into_owned())?.object;
+    let read: K =
+        serde_json::from_value(serde_json::to_value(&answer)?).context("read the answer as the type")?;
+    let differences = diff(&said, &serde_json::to_value(&read)?);
+    ensure!(differences.fields.is_empty(), "{}: {:?}", K::kind(&()), differences.fields);
     Ok(())
 }
 

@@ -73,6 +73,7 @@ suite! {
         machine_template_is_immutable,
         bootstrap_template_takes_extra_arguments,
         defaults_are_no_difference,
+        typed_objects_are_taken_and_read_back,
     }
     lease {
         second_learns_who_holds_it,
