@@ -293,7 +293,7 @@ mod tests {
                 change(ChangeClass::Rolls { machines: 1, group: "control-plane".into() }),
                 change(ChangeClass::Refused { instead: "make a new cluster".into() }),
             ],
-            quota: vec![],
+            ..Plan::default()
         };
         assert_eq!(plan.counts().to_string(), "1 to create, 2 rolling, 1 refused (4 machines are replaced)");
         assert_eq!(plan.refused().count(), 1);
@@ -316,6 +316,7 @@ mod tests {
         let plan = Plan {
             changes: vec![change(ChangeClass::Destroys { data: vec!["volume pvc-1".into()] })],
             quota: vec![QuotaLine { resource: "cores".into(), used: 1, change: -1, limit: Some(2) }],
+            ..Plan::default()
         };
         let text = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);

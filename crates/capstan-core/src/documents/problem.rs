@@ -292,12 +292,17 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("`{shown}`")
 }
 
-/// The candidate that was probably meant by `text`.
+/// The candidate that was probably meant by `text`: alike as a whole, or one slip of a finger away.
 pub(crate) fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = text.to_lowercase().replace(['-', '_'], "");
+    let likeness = |candidate: &str| {
+        let candidate = candidate.to_lowercase();
+        let slip = candidate.len() > 2 && strsim::osa_distance(&folded, &candidate) <= 1;
+        strsim::jaro_winkler(&folded, &candidate).max(if slip { 0.9 } else { 0.0 })
+    };
     candidates
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&folded, &candidate.to_lowercase()), candidate))
+        .map(|candidate| (likeness(candidate), candidate))
         .filter(|(likeness, _)| *likeness > 0.82)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
