@@ -22,6 +22,9 @@ pub struct Config {
     pub token_lifetime: Duration,
     /// How long the cloud takes for what it does.
     pub timings: Timings,
+    /// Workload clusters behave as if the OpenStack cloud controller manager and Cinder CSI ran in them. False: only where a
+    /// DaemonSet `openstack-cloud-controller-manager` is in `kube-system`; without it a control plane stays at one machine.
+    pub assume_cloud_controller: bool,
 }
 
 impl Default for Config {
@@ -33,6 +36,7 @@ impl Default for Config {
             start: None,
             token_lifetime: Duration::from_secs(3600),
             timings: Timings::default(),
+            assume_cloud_controller: true,
         }
     }
 }

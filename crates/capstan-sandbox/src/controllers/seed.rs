@@ -17,7 +17,12 @@ const DEPLOYMENTS: &[(&str, &str, &str, &str)] = &[
     ("cert-manager", "cert-manager-cainjector", "quay.io/jetstack/cert-manager-cainjector", CERT_MANAGER),
     ("cert-manager", "cert-manager-webhook", "quay.io/jetstack/cert-manager-webhook", CERT_MANAGER),
     ("orc-system", "orc-controller-manager", "quay.io/orc/openstack-resource-controller", ORC),
-    ("capi-system", "capi-controller-manager", "registry.k8s.io/cluster-api/cluster-api-controller", CLUSTER_API),
+    (
+        "capi-system",
+        "capi-controller-manager",
+        "registry.k8s.io/cluster-api/cluster-api-controller",
+        CLUSTER_API,
+    ),
     (
         "capi-kubeadm-bootstrap-system",
         "capi-kubeadm-bootstrap-controller-manager",
@@ -30,14 +35,25 @@ const DEPLOYMENTS: &[(&str, &str, &str, &str)] = &[
         "registry.k8s.io/cluster-api/kubeadm-control-plane-controller",
         CLUSTER_API,
     ),
-    ("capo-system", "capo-controller-manager", "registry.k8s.io/capi-openstack/capi-openstack-controller", CAPO),
+    (
+        "capo-system",
+        "capo-controller-manager",
+        "registry.k8s.io/capi-openstack/capi-openstack-controller",
+        CAPO,
+    ),
 ];
 
 /// Namespace, name, type and version of the providers in clusterctl's inventory; the label is the name.
 const PROVIDERS: &[(&str, &str, &str, &str, &str)] = &[
     ("capi-system", "cluster-api", "cluster-api", "CoreProvider", CLUSTER_API),
     ("capi-kubeadm-bootstrap-system", "bootstrap-kubeadm", "kubeadm", "BootstrapProvider", CLUSTER_API),
-    ("capi-kubeadm-control-plane-system", "control-plane-kubeadm", "kubeadm", "ControlPlaneProvider", CLUSTER_API),
+    (
+        "capi-kubeadm-control-plane-system",
+        "control-plane-kubeadm",
+        "kubeadm",
+        "ControlPlaneProvider",
+        CLUSTER_API,
+    ),
     ("capo-system", "infrastructure-openstack", "openstack", "InfrastructureProvider", CAPO),
 ];
 

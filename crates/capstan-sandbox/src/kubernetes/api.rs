@@ -231,7 +231,12 @@ impl ApiServer {
     ///
     /// # Errors
     /// Everything that the API server refuses.
-    pub(crate) fn create_as(&self, resource: &Arc<Resource>, mut object: Object, writer: &Writer) -> Answer<Written> {
+    pub(crate) fn create_as(
+        &self,
+        resource: &Arc<Resource>,
+        mut object: Object,
+        writer: &Writer,
+    ) -> Answer<Written> {
         if object.name().is_empty() && object.text_at("metadata.generateName").is_some() {
             let base: String = object.text("metadata.generateName").chars().take(58).collect();
             object.set("metadata.name", base + &self.ids.suffix(5));
@@ -300,7 +305,9 @@ impl ApiServer {
             return Err(Status::not_found(&namespaces, namespace));
         };
         if found.is_deleting() {
-            let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+            let why = format!(
+                "unable to create new content in namespace {namespace} because it is being terminated"
+            );
             return Err(Status::forbidden(resource, object.name(), why));
         }
         Ok(())
@@ -319,7 +326,10 @@ impl ApiServer {
         change: impl FnOnce(&Object) -> Answer<Object>,
     ) -> Answer<Written> {
         self.change(|state| {
-            let old = state.get(&resource.id, namespace, name).cloned().ok_or_else(|| Status::not_found(resource, name))?;
+            let old = state
+                .get(&resource.id, namespace, name)
+                .cloned()
+                .ok_or_else(|| Status::not_found(resource, name))?;
             let new = change(&old)?;
             self.replace(state, resource, &old, new, writer, None)
         })
@@ -345,7 +355,9 @@ impl ApiServer {
             let mut copy = config.clone();
             if let Some(unknown) = prune_object(&mut copy, schema).first() {
                 let what = format!("{namespace}/{name}; {}, Kind={}", resource.api_version(), resource.kind);
-                let message = format!("failed to create typed patch object ({what}): .{unknown}: field not declared in schema");
+                let message = format!(
+                    "failed to create typed patch object ({what}): .{unknown}: field not declared in schema"
+                );
                 return Err(Status { code: 500, reason: "", message, details: None });
             }
         }
@@ -403,7 +415,11 @@ impl ApiServer {
             return Err(Status::outdated(resource, &name));
         }
         if !new.uid().is_empty() && new.uid() != old.uid() {
-            let why = format!("Precondition failed: UID in precondition: {}, UID in object meta: {}", new.uid(), old.uid());
+            let why = format!(
+                "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+                new.uid(),
+                old.uid()
+            );
             return Err(Status::conflict(resource, &name, &why));
         }
         keep_what_clients_cannot_change(resource, old, &mut new, writer.part);
@@ -435,7 +451,13 @@ impl ApiServer {
     }
 
     /// Defaults, unknown fields, schema and webhooks, in the order of the API server.
-    fn prepare(&self, resource: &Resource, old: Option<&Object>, new: &mut Object, writer: &Writer) -> Answer<Vec<String>> {
+    fn prepare(
+        &self,
+        resource: &Resource,
+        old: Option<&Object>,
+        new: &mut Object,
+        writer: &Writer,
+    ) -> Answer<Vec<String>> {
         let mut warnings = Vec::new();
         if let Some(schema) = &resource.schema {
             let unknown: Vec<String> =
@@ -560,7 +582,17 @@ fn keep_what_clients_cannot_change(resource: &Resource, old: &Object, new: &mut 
     }
     new.set("apiVersion", resource.api_version());
     new.set("kind", resource.kind.clone());
-    for field in ["name", "namespace", "uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName", "resourceVersion"] {
+    for field in [
+        "name",
+        "namespace",
+        "uid",
+        "creationTimestamp",
+        "generation",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generateName",
+        "resourceVersion",
+    ] {
         restore(new, old, &format!("metadata.{field}"));
     }
 }

@@ -63,9 +63,13 @@ pub(super) fn resources() -> impl Iterator<Item = Arc<Resource>> {
 fn parse(line: &str) -> Option<Resource> {
     let mut words = line.split_whitespace();
     let group = words.next()?.trim_start_matches('-').to_owned();
-    let [version, kind, plural, short, flags] = [words.next()?, words.next()?, words.next()?, words.next()?, words.next()?];
+    let [version, kind, plural, short, flags] =
+        [words.next()?, words.next()?, words.next()?, words.next()?, words.next()?];
     let id = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
-    let workload = matches!(kind, "Pod" | "Service" | "Deployment" | "DaemonSet" | "StatefulSet" | "ReplicaSet" | "Job" | "CronJob");
+    let workload = matches!(
+        kind,
+        "Pod" | "Service" | "Deployment" | "DaemonSet" | "StatefulSet" | "ReplicaSet" | "Job" | "CronJob"
+    );
     let scale = flags.contains('c').then(|| Scale {
         spec: "spec.replicas".to_owned(),
         status: "status.replicas".to_owned(),

@@ -110,7 +110,8 @@ impl Parser {
     }
 
     fn binary(&mut self, level: usize) -> Option<Expression> {
-        const LEVELS: &[&[&str]] = &[&["||"], &["&&"], &["==", "!=", "<=", ">=", "<", ">", "in"], &["+", "-"]];
+        const LEVELS: &[&[&str]] =
+            &[&["||"], &["&&"], &["==", "!=", "<=", ">=", "<", ">", "in"], &["+", "-"]];
         let Some(operators) = LEVELS.get(level) else { return self.unary() };
         let mut left = self.binary(level + 1)?;
         while let Some(operator) = operators.iter().copied().find(|operator| self.eat(operator)) {
@@ -193,8 +194,12 @@ impl Expression {
     fn eval(&self, scope: &Scope) -> Option<Value> {
         match self {
             Self::Literal(value) => Some(value.clone()),
-            Self::Name(name) => scope.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone()),
-            Self::List(items) => items.iter().map(|item| item.eval(scope)).collect::<Option<Vec<_>>>().map(Value::from),
+            Self::Name(name) => {
+                scope.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+            }
+            Self::List(items) => {
+                items.iter().map(|item| item.eval(scope)).collect::<Option<Vec<_>>>().map(Value::from)
+            }
             Self::Field(of, name) => of.eval(scope)?.get(name).cloned(),
             Self::Index(of, index) => match (of.eval(scope)?, index.eval(scope)?) {
                 (Value::Array(items), index) => items.get(usize::try_from(index.as_u64()?).ok()?).cloned(),
@@ -210,7 +215,11 @@ impl Expression {
             Self::Negative(inner) => Some((-inner.eval(scope)?.as_i64()?).into()),
             Self::Binary(operator, left, right) => binary(operator, left, right, scope),
             Self::Choice(condition, yes, no) => {
-                if condition.eval(scope)?.as_bool()? { yes.eval(scope) } else { no.eval(scope) }
+                if condition.eval(scope)?.as_bool()? {
+                    yes.eval(scope)
+                } else {
+                    no.eval(scope)
+                }
             }
         }
     }
@@ -300,7 +309,15 @@ fn quantify(of: &Value, method: &str, variable: &str, body: &Expression, scope: 
         "all" => Some((count == truths.len()).into()),
         "exists" => Some((count > 0).into()),
         "exists_one" => Some((count == 1).into()),
-        "filter" => Some(items.into_iter().zip(truths).filter(|(_, t)| *t).map(|(item, _)| item).collect::<Vec<_>>().into()),
+        "filter" => Some(
+            items
+                .into_iter()
+                .zip(truths)
+                .filter(|(_, t)| *t)
+                .map(|(item, _)| item)
+                .collect::<Vec<_>>()
+                .into(),
+        ),
         _ => None,
     }
 }
@@ -316,7 +333,11 @@ mod tests {
     fn rules_of_the_definitions_are_understood() {
         fn walk(value: &Value) {
             for rule in value.items("x-kubernetes-validations") {
-                assert!(tokens(rule.text("rule")).is_some_and(|t| Parser { tokens: t.into_iter().peekable() }.ternary().is_some()), "{rule}");
+                assert!(
+                    tokens(rule.text("rule"))
+                        .is_some_and(|t| Parser { tokens: t.into_iter().peekable() }.ternary().is_some()),
+                    "{rule}"
+                );
             }
             match value {
                 Value::Object(map) => map.values().for_each(walk),
@@ -329,7 +350,8 @@ mod tests {
 
     #[test]
     fn rules_hold_or_not() {
-        let this = json!({"flavor": "x", "list": [{"name": "a"}, {"name": "b"}], "from": "Name", "name": "n"});
+        let this =
+            json!({"flavor": "x", "list": [{"name": "a"}, {"name": "b"}], "from": "Name", "name": "n"});
         let twice = json!({"list": [{"name": "a"}, {"name": "a"}]});
         for (rule, value, expected) in [
             ("(has(self.flavor) || has(self.flavorID))", &this, true),

@@ -50,7 +50,8 @@ pub(crate) fn resources(crd: &Object) -> Vec<Arc<Resource>> {
 
 fn resource(crd: &Object, version: &Value) -> Resource {
     let names = crd.at("spec.names");
-    let texts = |field: &str| names.items(field).iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    let texts =
+        |field: &str| names.items(field).iter().filter_map(Value::as_str).map(str::to_owned).collect();
     let subresources = version.at("subresources");
     let path = |at: &str| subresources.at(at).as_str().map(|p| p.trim_start_matches('.').to_owned());
     let scale = subresources.get("scale").map(|_| Scale {
@@ -113,7 +114,10 @@ pub(crate) fn check(crd: &Object) -> Vec<Cause> {
     }
     for (index, version) in versions.iter().enumerate() {
         if !version.at("schema.openAPIV3Schema").is_object() {
-            causes.push(Cause::required(format!("spec.versions[{index}].schema.openAPIV3Schema"), "schemas are required"));
+            causes.push(Cause::required(
+                format!("spec.versions[{index}].schema.openAPIV3Schema"),
+                "schemas are required",
+            ));
         }
     }
     causes
@@ -131,7 +135,8 @@ pub(crate) fn accept(crd: &mut Object, now: &str) {
     if crd.at("spec.conversion").is_null() {
         crd.set("spec.conversion", json!({"strategy": "None"}));
     }
-    let stored: Vec<&str> = crd.items("spec.versions").iter().filter(|v| v.flag("storage")).map(|v| v.text("name")).collect();
+    let stored: Vec<&str> =
+        crd.items("spec.versions").iter().filter(|v| v.flag("storage")).map(|v| v.text("name")).collect();
     let mut all: Vec<Value> = crd.items("status.storedVersions").to_vec();
     for version in stored {
         if !all.iter().any(|v| v == version) {
@@ -140,9 +145,7 @@ pub(crate) fn accept(crd: &mut Object, now: &str) {
     }
     let names = crd.at("spec.names").clone();
     let since = crd.condition("Established").map_or(now, |c| c.text("lastTransitionTime")).to_owned();
-    let condition = |kind: &str, reason: &str, message: &str| {
-        json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": since})
-    };
+    let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": since});
     let conditions = json!([
         condition("NamesAccepted", "NoConflicts", "no conflicts found"),
         condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),

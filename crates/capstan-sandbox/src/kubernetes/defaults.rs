@@ -35,7 +35,9 @@ pub(crate) fn fill(resource: &str, object: &mut Object) {
             default(object, "status.phase", json!("Pending"));
             default(object, "spec.restartPolicy", json!("Always"));
         }
-        "deployments.apps" | "statefulsets.apps" | "replicasets.apps" => default(object, "spec.replicas", json!(1)),
+        "deployments.apps" | "statefulsets.apps" | "replicasets.apps" => {
+            default(object, "spec.replicas", json!(1))
+        }
         "storageclasses.storage.k8s.io" => {
             default(object, "reclaimPolicy", json!("Delete"));
             default(object, "volumeBindingMode", json!("Immediate"));
@@ -67,7 +69,8 @@ fn fill_service(object: &mut Object) {
     }
     default(object, "status.loadBalancer", json!({}));
     if object.text("spec.type") != "ExternalName" && object.at("spec.clusterIP").is_null() {
-        let sum: u32 = object.name().bytes().fold(7, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+        let sum: u32 =
+            object.name().bytes().fold(7, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
         let address = format!("10.96.{}.{}", (sum >> 8) & 0xff, 1 + (sum & 0xff) % 254);
         object.set("spec.clusterIP", address.clone());
         object.set("spec.clusterIPs", json!([address]));

@@ -21,8 +21,12 @@ pub(crate) fn core_versions() -> Value {
 
 /// `/apis`
 pub(crate) fn groups(registry: &Registry) -> Value {
-    let groups: Vec<Value> =
-        registry.groups().iter().filter(|(name, _)| !name.is_empty()).map(|(name, versions)| group(name, versions)).collect();
+    let groups: Vec<Value> = registry
+        .groups()
+        .iter()
+        .filter(|(name, _)| !name.is_empty())
+        .map(|(name, versions)| group(name, versions))
+        .collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
 
@@ -61,7 +65,9 @@ pub(crate) fn resources(registry: &Registry, group: &str, version: &str) -> Opti
         }
     }
     let name = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    (!list.is_empty()).then(|| json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name, "resources": list}))
+    (!list.is_empty()).then(
+        || json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name, "resources": list}),
+    )
 }
 
 /// `/api` or `/apis` as `APIGroupDiscoveryList` (`apidiscovery.k8s.io/v2`).
@@ -77,7 +83,9 @@ pub(crate) fn aggregated(registry: &Registry, core: bool) -> Value {
         .map(|(group, mut versions)| {
             let ordered = order.get(group).into_iter().flatten();
             let versions: Vec<Value> = ordered
-                .filter_map(|v| versions.remove(*v).map(|r| json!({"version": v, "resources": r, "freshness": "Current"})))
+                .filter_map(|v| {
+                    versions.remove(*v).map(|r| json!({"version": v, "resources": r, "freshness": "Current"}))
+                })
                 .collect();
             json!({"metadata": {"name": group, "creationTimestamp": null}, "versions": versions})
         })
@@ -93,7 +101,9 @@ fn aggregated_resource(resource: &Arc<Resource>) -> Value {
     }
     if resource.scale.is_some() {
         let scale = json!({"group": "autoscaling", "version": "v1", "kind": "Scale"});
-        subresources.push(json!({"subresource": "scale", "responseKind": scale, "verbs": ["get", "patch", "update"]}));
+        subresources.push(
+            json!({"subresource": "scale", "responseKind": scale, "verbs": ["get", "patch", "update"]}),
+        );
     }
     json!({"resource": resource.plural, "responseKind": kind(&resource.kind), "singularResource": resource.singular,
            "scope": if resource.namespaced { "Namespaced" } else { "Cluster" }, "verbs": resource.verbs(),

@@ -28,13 +28,18 @@ impl Cause {
 
     /// A field that must be there.
     pub(crate) fn required(field: impl Into<String>, detail: &str) -> Self {
-        let message = if detail.is_empty() { "Required value".to_owned() } else { format!("Required value: {detail}") };
+        let message =
+            if detail.is_empty() { "Required value".to_owned() } else { format!("Required value: {detail}") };
         Self { reason: "FieldValueRequired", field: field.into(), message }
     }
 
     /// A field that must not be set or changed.
     pub(crate) fn forbidden(field: impl Into<String>, detail: impl AsRef<str>) -> Self {
-        Self { reason: "FieldValueForbidden", field: field.into(), message: format!("Forbidden: {}", detail.as_ref()) }
+        Self {
+            reason: "FieldValueForbidden",
+            field: field.into(),
+            message: format!("Forbidden: {}", detail.as_ref()),
+        }
     }
 }
 
@@ -82,7 +87,8 @@ impl Status {
     }
 
     pub(crate) fn already_exists(resource: &Resource, name: &str) -> Self {
-        Self::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", resource.id)).about(resource, name)
+        Self::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", resource.id))
+            .about(resource, name)
     }
 
     pub(crate) fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
@@ -92,7 +98,8 @@ impl Status {
 
     /// The answer to a write with an outdated `resourceVersion`.
     pub(crate) fn outdated(resource: &Resource, name: &str) -> Self {
-        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        let why =
+            "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(resource, name, why)
     }
 
@@ -144,7 +151,9 @@ impl Status {
     }
 
     pub(crate) fn unsupported_media(given: &str) -> Self {
-        let message = format!("the body of the request was in an unknown format - accepted media types include: application/json, application/yaml (was {given})");
+        let message = format!(
+            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml (was {given})"
+        );
         Self::new(415, "UnsupportedMediaType", message)
     }
 
@@ -178,14 +187,17 @@ impl Status {
                               "message": self.message, "reason": self.reason, "code": self.code});
         if let Some(details) = &self.details {
             let mut object = serde_json::Map::new();
-            for (key, value) in [("name", &details.name), ("group", &details.group), ("kind", &details.kind)] {
+            for (key, value) in [("name", &details.name), ("group", &details.group), ("kind", &details.kind)]
+            {
                 if !value.is_empty() {
                     object.insert(key.to_owned(), value.as_str().into());
                 }
             }
             if !details.causes.is_empty() {
                 let causes = details.causes.iter();
-                let causes: Vec<Value> = causes.map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field})).collect();
+                let causes: Vec<Value> = causes
+                    .map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field}))
+                    .collect();
                 object.insert("causes".to_owned(), causes.into());
             }
             if let Some(seconds) = details.retry_after {

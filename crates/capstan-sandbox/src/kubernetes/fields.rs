@@ -40,8 +40,11 @@ impl Fields {
     /// Reads `fieldsV1`.
     pub(crate) fn from_json(value: &Value) -> Self {
         let Value::Object(map) = value else { return Self::default() };
-        let children: BTreeMap<String, Self> =
-            map.iter().filter(|(key, _)| *key != ".").map(|(key, child)| (key.clone(), Self::node(child))).collect();
+        let children: BTreeMap<String, Self> = map
+            .iter()
+            .filter(|(key, _)| *key != ".")
+            .map(|(key, child)| (key.clone(), Self::node(child)))
+            .collect();
         Self { member: map.contains_key("."), children }
     }
 
@@ -53,7 +56,8 @@ impl Fields {
 
     /// Writes `fieldsV1`.
     pub(crate) fn to_json(&self) -> Value {
-        let mut map: Map<String, Value> = self.children.iter().map(|(key, child)| (key.clone(), child.to_json())).collect();
+        let mut map: Map<String, Value> =
+            self.children.iter().map(|(key, child)| (key.clone(), child.to_json())).collect();
         if self.member && !self.children.is_empty() {
             map.insert(".".to_owned(), Value::Object(Map::new()));
         }
@@ -136,7 +140,9 @@ fn keyed<'v>(items: &'v [Value], shape: Shape<'_>) -> Option<Vec<(String, &'v Va
     match shape.list_kind() {
         ListKind::Atomic => None,
         ListKind::Set => Some(items.iter().map(|item| (format!("v:{item}"), item)).collect()),
-        ListKind::Map(keys) => Some(items.iter().map(|item| (format!("k:{}", key_of(item, &keys)), item)).collect()),
+        ListKind::Map(keys) => {
+            Some(items.iter().map(|item| (format!("k:{}", key_of(item, &keys)), item)).collect())
+        }
     }
 }
 
@@ -300,7 +306,8 @@ pub(crate) fn remove(value: &mut Value, fields: &Fields, shape: Shape<'_>) {
                 if !child.children.is_empty() {
                     remove(known, child, shape.child(name));
                 }
-                let emptied = known.as_object().is_some_and(Map::is_empty) || known.as_array().is_some_and(Vec::is_empty);
+                let emptied = known.as_object().is_some_and(Map::is_empty)
+                    || known.as_array().is_some_and(Vec::is_empty);
                 if (child.member && child.children.is_empty()) || emptied {
                     map.remove(name);
                 }
@@ -349,16 +356,28 @@ mod tests {
         let old = json!({"spec": {"a": 1, "b": {"c": 1}, "l": [1]}});
         let new = json!({"spec": {"a": 2, "b": {}, "l": [1, 2], "n": {"m": 1}}});
         let changes = compare(&old, &new, PLAIN);
-        assert_eq!(changes.written.to_json(), json!({"f:spec": {"f:a": {}, "f:l": {}, "f:n": {".": {}, "f:m": {}}}}));
+        assert_eq!(
+            changes.written.to_json(),
+            json!({"f:spec": {"f:a": {}, "f:l": {}, "f:n": {".": {}, "f:m": {}}}})
+        );
         assert_eq!(changes.removed.to_json(), json!({"f:spec": {"f:b": {"f:c": {}}}}));
     }
 
     #[test]
     fn merging_keeps_what_others_have_in_keyed_lists() {
         let mut live = json!({"spec": {"containers": [{"name": "a", "image": "1"}, {"name": "b"}]}});
-        merge(&mut live, &json!({"spec": {"containers": [{"name": "a", "image": "2"}, {"name": "c"}]}}), PLAIN);
-        assert_eq!(live, json!({"spec": {"containers": [{"name": "a", "image": "2"}, {"name": "b"}, {"name": "c"}]}}));
-        let gone = Fields::from_json(&json!({"f:spec": {"f:containers": {"k:{\"name\":\"b\"}": {".": {}, "f:name": {}}}}}));
+        merge(
+            &mut live,
+            &json!({"spec": {"containers": [{"name": "a", "image": "2"}, {"name": "c"}]}}),
+            PLAIN,
+        );
+        assert_eq!(
+            live,
+            json!({"spec": {"containers": [{"name": "a", "image": "2"}, {"name": "b"}, {"name": "c"}]}})
+        );
+        let gone = Fields::from_json(
+            &json!({"f:spec": {"f:containers": {"k:{\"name\":\"b\"}": {".": {}, "f:name": {}}}}}),
+        );
         remove(&mut live, &gone, PLAIN);
         assert_eq!(live.pointer("/spec/containers").unwrap().as_array().unwrap().len(), 2);
     }

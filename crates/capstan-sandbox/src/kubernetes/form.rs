@@ -33,7 +33,9 @@ impl Form {
             match (media, kind) {
                 ("application/json" | "*/*" | "application/*" | "application/yaml", "") => Some(Self::Plain),
                 ("application/json", "Table") => Some(Self::Table(include.to_owned())),
-                ("application/json", "PartialObjectMetadata" | "PartialObjectMetadataList") => Some(Self::Metadata),
+                ("application/json", "PartialObjectMetadata" | "PartialObjectMetadataList") => {
+                    Some(Self::Metadata)
+                }
                 _ => None,
             }
         })
@@ -54,7 +56,13 @@ impl Form {
     }
 
     /// A list.
-    pub(crate) fn list(&self, server: &ApiServer, resource: &Resource, objects: &[Arc<Object>], metadata: Value) -> Value {
+    pub(crate) fn list(
+        &self,
+        server: &ApiServer,
+        resource: &Resource,
+        objects: &[Arc<Object>],
+        metadata: Value,
+    ) -> Value {
         let one = |object| self.one(server, resource, object);
         match self {
             Self::Plain => {
@@ -104,7 +112,10 @@ mod tests {
     fn the_first_known_form_counts() {
         let kubectl = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
         assert_eq!(Form::accepted(kubectl, "None"), Some(Form::Table("None".to_owned())));
-        assert_eq!(Form::accepted("application/vnd.kubernetes.protobuf,application/json", ""), Some(Form::Plain));
+        assert_eq!(
+            Form::accepted("application/vnd.kubernetes.protobuf,application/json", ""),
+            Some(Form::Plain)
+        );
         assert_eq!(Form::accepted("application/vnd.kubernetes.protobuf", ""), None);
         assert_eq!(Form::accepted("", ""), Some(Form::Plain));
     }

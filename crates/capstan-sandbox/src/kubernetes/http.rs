@@ -76,9 +76,8 @@ async fn answer(world: &World, prefix: &str, target: Target, request: Request) -
     let (head, body) = request.into_parts();
     let plane = world.kubernetes().plane(prefix)?;
     let public = matches!(target, Target::Health | Target::Version);
-    let token = head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let user = token.and_then(|value| value.strip_prefix("Bearer ")).and_then(|token| plane.user(token.trim()));
-    let user = match user {
+    let header = head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let user = match header.and_then(|header| plane.authenticate(header)) {
         Some(user) => user,
         None if public => User { name: "system:anonymous", groups: &["system:unauthenticated"] },
         None => return Err(Status::unauthorized()),
@@ -124,7 +123,9 @@ impl Call {
             Target::Resources { group, version } => {
                 discovery::resources(&registry(), &group, &version).ok_or_else(missing)?
             }
-            Target::OpenApi => self.server.read(|state| openapi::index(&state.registry, &self.prefix, state.revision())),
+            Target::OpenApi => {
+                self.server.read(|state| openapi::index(&state.registry, &self.prefix, state.revision()))
+            }
             Target::OpenApiDocument { group, version } => {
                 openapi::document(&registry(), &group, &version).ok_or_else(missing)?
             }
@@ -197,7 +198,11 @@ impl Call {
             "" => None,
             token => Some(read_continue(token)?),
         };
-        let limit = self.query.number("limit").filter(|limit| *limit > 0).map_or(usize::MAX, |l| usize::try_from(l).unwrap_or(usize::MAX));
+        let limit = self
+            .query
+            .number("limit")
+            .filter(|limit| *limit > 0)
+            .map_or(usize::MAX, |l| usize::try_from(l).unwrap_or(usize::MAX));
         let (revision, mut objects) = self.server.read(|state| {
             let all = state.list(&resource.id, &place.namespace);
             let rest = all.filter(|(key, _)| after.as_ref().is_none_or(|after| *key > after));
@@ -215,11 +220,21 @@ impl Call {
         Ok(ok(&form.list(&self.server, resource, &objects, metadata)))
     }
 
-    fn watch(&self, resource: &Arc<Resource>, place: &Place, selector: Selector, form: Form) -> Answer<Response> {
+    fn watch(
+        &self,
+        resource: &Arc<Resource>,
+        place: &Place,
+        selector: Selector,
+        form: Form,
+    ) -> Answer<Response> {
         let asked = self.query.text("resourceVersion");
         let since = match asked {
             "" | "0" => None,
-            version => Some(version.parse().map_err(|_| Status::bad_request(format!("invalid resource version: \"{version}\"")))?),
+            version => Some(
+                version
+                    .parse()
+                    .map_err(|_| Status::bad_request(format!("invalid resource version: \"{version}\"")))?,
+            ),
         };
         let initial_events = self.query.flag("sendInitialEvents");
         if initial_events && !self.query.flag("allowWatchBookmarks") {
@@ -244,12 +259,18 @@ impl Call {
         let given = self.header(header::CONTENT_TYPE);
         let media = given.split(';').next().unwrap_or_default().trim();
         if media.ends_with("yaml") {
-            let text = std::str::from_utf8(&self.body).map_err(|error| Status::bad_request(error.to_string()))?;
-            return serde_saphyr::from_str(text).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")));
+            let text =
+                std::str::from_utf8(&self.body).map_err(|error| Status::bad_request(error.to_string()))?;
+            return serde_saphyr::from_str(text)
+                .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")));
         }
         if media.is_empty() || media.ends_with("json") {
             let json = serde_json::from_slice(&self.body);
-            return json.map_err(|error| Status::bad_request(format!("the object provided is unrecognized (must be of type object): {error}")));
+            return json.map_err(|error| {
+                Status::bad_request(format!(
+                    "the object provided is unrecognized (must be of type object): {error}"
+                ))
+            });
         }
         Err(Status::unsupported_media(given))
     }
@@ -282,9 +303,13 @@ impl Call {
             return Err(Status::bad_request("the object provided is unrecognized (must be of type object)"));
         }
         let (kind, version) = (object.text("kind"), object.text("apiVersion"));
-        if (!kind.is_empty() && kind != resource.kind) || (!version.is_empty() && version != resource.api_version()) {
+        if (!kind.is_empty() && kind != resource.kind)
+            || (!version.is_empty() && version != resource.api_version())
+        {
             let (wanted, at) = (&resource.kind, resource.api_version());
-            return Err(Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {wanted} in version \"{at}\"")));
+            return Err(Status::bad_request(format!(
+                "{kind} in version \"{version}\" cannot be handled as a {wanted} in version \"{at}\""
+            )));
         }
         if !object.at("metadata").is_object() {
             object.set("metadata", json!({}));
@@ -293,14 +318,18 @@ impl Call {
             let name = object.name();
             if !name.is_empty() && name != place.name {
                 let (given, wanted) = (name, &place.name);
-                return Err(Status::bad_request(format!("the name of the object ({given}) does not match the name on the URL ({wanted})")));
+                return Err(Status::bad_request(format!(
+                    "the name of the object ({given}) does not match the name on the URL ({wanted})"
+                )));
             }
             object.set("metadata.name", place.name.clone());
         }
         if resource.namespaced {
             let namespace = object.namespace();
             if !namespace.is_empty() && namespace != place.namespace {
-                return Err(Status::bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+                return Err(Status::bad_request(
+                    "the namespace of the provided object does not match the namespace sent on the request",
+                ));
             }
             object.set("metadata.namespace", place.namespace.clone());
         }
@@ -330,7 +359,8 @@ impl Call {
     fn update(&self, resource: &Arc<Resource>, place: &Place) -> Answer<Response> {
         let object = self.checked(resource, place, self.object()?)?;
         let writer = self.writer(place)?;
-        let written = self.server.update_as(resource, &place.namespace, &place.name, &writer, |_| Ok(object))?;
+        let written =
+            self.server.update_as(resource, &place.namespace, &place.name, &writer, |_| Ok(object))?;
         self.written(resource, &written)
     }
 
@@ -341,11 +371,18 @@ impl Call {
         if media == "application/apply-patch+yaml" {
             if self.query.text("fieldManager").is_empty() {
                 let cause = super::error::Cause::required("fieldManager", "is required for apply patch");
-                return Err(Status { message: format!("PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: {}", cause.message), ..Status::invalid(resource, "", vec![cause]) });
+                return Err(Status {
+                    message: format!(
+                        "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: {}",
+                        cause.message
+                    ),
+                    ..Status::invalid(resource, "", vec![cause])
+                });
             }
             let config = self.checked(resource, place, body)?;
             let force = self.query.flag("force");
-            let written = self.server.apply_as(resource, &place.namespace, &place.name, config, force, &writer)?;
+            let written =
+                self.server.apply_as(resource, &place.namespace, &place.name, config, force, &writer)?;
             return self.written(resource, &written);
         }
         let custom = resource.is_custom();
@@ -371,18 +408,22 @@ impl Call {
         if let policy @ ("Foreground" | "Background" | "Orphan") = self.query.text("propagationPolicy") {
             options.set("propagationPolicy", policy);
         }
-        let dry_run = self.query.text("dryRun") == "All" || options.items("dryRun").iter().any(|value| value == "All");
+        let dry_run =
+            self.query.text("dryRun") == "All" || options.items("dryRun").iter().any(|value| value == "All");
         Ok((options, dry_run))
     }
 
     fn delete(&self, resource: &Arc<Resource>, place: &Place) -> Answer<Response> {
         let (options, dry_run) = self.delete_options()?;
-        let (object, gone) = self.server.delete_as(resource, &place.namespace, &place.name, &options, dry_run)?;
+        let (object, gone) =
+            self.server.delete_as(resource, &place.namespace, &place.name, &options, dry_run)?;
         if !gone {
             return Ok(ok(&self.form()?.one(&self.server, resource, &object)));
         }
         let details = json!({"name": object.name(), "group": resource.group, "kind": resource.plural, "uid": object.uid()});
-        Ok(ok(&json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})))
+        Ok(ok(
+            &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}),
+        ))
     }
 
     fn delete_collection(&self, resource: &Arc<Resource>, place: &Place) -> Answer<Response> {
@@ -441,7 +482,8 @@ impl Call {
 
 fn write_continue(last: &Object) -> String {
     use base64::Engine as _;
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(json!([last.namespace(), last.name()]).to_string())
+    base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .encode(json!([last.namespace(), last.name()]).to_string())
 }
 
 fn read_continue(token: &str) -> Answer<(String, String)> {

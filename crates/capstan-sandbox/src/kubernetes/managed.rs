@@ -75,7 +75,8 @@ fn write(object: &mut Object, mut entries: Vec<Entry>) {
         return;
     }
     entries.sort_by(|a, b| {
-        let key = |e: &Entry| (!e.manager.applies, e.time.clone(), e.manager.name.clone(), e.manager.subresource);
+        let key =
+            |e: &Entry| (!e.manager.applies, e.time.clone(), e.manager.name.clone(), e.manager.subresource);
         key(a).cmp(&key(b))
     });
     object.set("metadata.managedFields", entries.iter().map(Entry::write).collect::<Vec<_>>());
@@ -101,7 +102,11 @@ pub(crate) fn track_update(old: &Object, new: &mut Object, shape: Shape<'_>, man
                 entry.fields.add(&changes.written);
                 now.clone_into(&mut entry.time);
             }
-            None => entries.push(Entry { manager: manager.clone(), time: now.to_owned(), fields: changes.written }),
+            None => entries.push(Entry {
+                manager: manager.clone(),
+                time: now.to_owned(),
+                fields: changes.written,
+            }),
         }
     }
     write(new, entries);
@@ -129,7 +134,8 @@ pub(crate) fn apply(
         return Err(refusal(&conflicts));
     }
     // What this manager had applied before and doesn't any more goes, unless somebody else owns it, too.
-    let before = entries.iter().find(|e| e.manager.is_same(manager)).map(|e| e.fields.clone()).unwrap_or_default();
+    let before =
+        entries.iter().find(|e| e.manager.is_same(manager)).map(|e| e.fields.clone()).unwrap_or_default();
     let mut dropped = before.clone();
     dropped.subtract(&set);
     for entry in entries.iter().filter(|entry| !entry.manager.is_same(manager)) {
@@ -179,7 +185,9 @@ fn refusal(conflicts: &[(String, String)]) -> Status {
             let mut lines = Vec::new();
             for manager in managers {
                 lines.push(format!("conflicts with {manager}:"));
-                lines.extend(many.iter().filter(|(who, _)| who == manager).map(|(_, path)| format!("- {path}")));
+                lines.extend(
+                    many.iter().filter(|(who, _)| who == manager).map(|(_, path)| format!("- {path}")),
+                );
             }
             format!("Apply failed with {} conflicts: {}", many.len(), lines.join("\n"))
         }

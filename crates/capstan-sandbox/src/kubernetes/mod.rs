@@ -38,17 +38,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::routing::any;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use self::api::ApiServer;
 use self::error::{Answer, Status};
 use self::reviews::User;
 use crate::World;
 use crate::clock::Clock;
-use crate::controllers::{Origin, Queue, webhooks};
+use crate::controllers::{Origin, Queue, Sessions, webhooks};
 use crate::ids::Ids;
 
 /// The bearer token of the management plane's kubeconfig. The sandbox listens on the loopback and guards nothing.
 const MANAGEMENT_TOKEN: &str = "sandbox-management-token";
+
+/// The user in the URLs of kubeconfigs; its password is the token.
+const URL_USER: &str = "sandbox";
 
 /// The version that the management plane says it has.
 const MANAGEMENT_VERSION: &str = "v1.36.3";
@@ -58,6 +63,7 @@ pub struct Kubernetes {
     clock: Clock,
     ids: Ids,
     queue: Arc<Queue>,
+    sessions: Sessions,
     management: Arc<ApiServer>,
     workloads: Mutex<BTreeMap<(String, String), Workload>>,
 }
@@ -82,6 +88,17 @@ pub(crate) struct Plane {
 }
 
 impl Plane {
+    /// Who sends an `Authorization` header: a bearer token, or the same token as a password.
+    pub(crate) fn authenticate(&self, header: &str) -> Option<User> {
+        let (scheme, credential) = header.trim().split_once(' ')?;
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return self.user(credential.trim());
+        }
+        let decoded = STANDARD.decode(credential.trim()).ok()?;
+        let pair = std::str::from_utf8(&decoded).ok()?;
+        self.user(pair.strip_prefix(URL_USER)?.strip_prefix(':')?)
+    }
+
     /// Who holds a token.
     pub(crate) fn user(&self, token: &str) -> Option<User> {
         let groups = &["system:masters", "system:authenticated"];
@@ -95,8 +112,9 @@ impl Kubernetes {
         let told = Arc::clone(&queue);
         let observer = Box::new(move |event: &store::Event| told.changed(&Origin::Management, event));
         let admission: api::Admission = webhooks::admit;
-        let management = Arc::new(ApiServer::new("management", clock.clone(), ids.clone(), Some(admission), observer));
-        Self { clock, ids, queue, management, workloads: Mutex::default() }
+        let management =
+            Arc::new(ApiServer::new("management", clock.clone(), ids.clone(), Some(admission), observer));
+        Self { clock, ids, queue, sessions: Sessions::default(), management, workloads: Mutex::default() }
     }
 
     /// The management plane's API server.
@@ -107,6 +125,11 @@ impl Kubernetes {
     /// What the controllers have to look at.
     pub(crate) fn queue(&self) -> &Arc<Queue> {
         &self.queue
+    }
+
+    /// The controllers' tokens of OpenStack.
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     /// The API server of a workload cluster, whether it answers requests or not.
@@ -122,7 +145,8 @@ impl Kubernetes {
             let origin = Origin::Workload(namespace.to_owned(), name.to_owned());
             let observer = Box::new(move |event: &store::Event| told.changed(&origin, event));
             let called = format!("{namespace}/{name}");
-            let server = Arc::new(ApiServer::new(&called, self.clock.clone(), self.ids.clone(), None, observer));
+            let server =
+                Arc::new(ApiServer::new(&called, self.clock.clone(), self.ids.clone(), None, observer));
             Workload { server, token: self.ids.secret(32), version: version.to_owned(), reachable: false }
         };
         workloads.entry((namespace.to_owned(), name.to_owned())).or_insert_with(make).clone()
@@ -153,8 +177,12 @@ impl Kubernetes {
         let mut segments = prefix.split('/').skip(2);
         let (namespace, name) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
         match self.workload(namespace, name) {
-            Some(Workload { server, token, version, reachable: true }) => Ok(Plane { server, version, token }),
-            Some(_) => Err(Status::unavailable(format!("no control plane machine of `{namespace}/{name}` is running"))),
+            Some(Workload { server, token, version, reachable: true }) => {
+                Ok(Plane { server, version, token })
+            }
+            Some(_) => Err(Status::unavailable(format!(
+                "no control plane machine of `{namespace}/{name}` is running"
+            ))),
             None => Err(Status::unavailable(format!("there is no workload cluster `{namespace}/{name}`"))),
         }
     }
@@ -171,13 +199,22 @@ pub(crate) fn router(_world: &World) -> Router<World> {
 
 /// A kubeconfig for the management plane; its context is `sandbox`.
 pub(crate) fn kubeconfig(base_url: &str) -> String {
-    write_kubeconfig("sandbox", &format!("{base_url}/kubernetes"), MANAGEMENT_TOKEN, "sandbox")
+    write_kubeconfig("sandbox", base_url, "/kubernetes", MANAGEMENT_TOKEN, "sandbox")
 }
 
 /// A kubeconfig with one cluster, user and context. JSON would do for programs; people read YAML.
-pub(crate) fn write_kubeconfig(cluster: &str, server: &str, token: &str, context: &str) -> String {
+///
+/// `kubectl` sends no credentials of a kubeconfig's users over plain HTTP, but what stands in the URL: so the token is in both.
+pub(crate) fn write_kubeconfig(
+    cluster: &str,
+    base_url: &str,
+    path: &str,
+    token: &str,
+    context: &str,
+) -> String {
+    let server = base_url.replacen("://", &format!("://{URL_USER}:{token}@"), 1);
     format!(
-        "apiVersion: v1\nkind: Config\nclusters:\n- name: {cluster}\n  cluster:\n    server: {server}\nusers:\n- name: {cluster}-admin\n  \
+        "apiVersion: v1\nkind: Config\nclusters:\n- name: {cluster}\n  cluster:\n    server: {server}{path}\nusers:\n- name: {cluster}-admin\n  \
          user:\n    token: {token}\ncontexts:\n- name: {context}\n  context:\n    cluster: {cluster}\n    user: {cluster}-admin\n\
          current-context: {context}\npreferences: {{}}\n"
     )

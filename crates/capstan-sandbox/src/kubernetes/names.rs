@@ -43,10 +43,15 @@ pub(crate) fn check(resource: &Resource, object: &Object) -> Vec<Cause> {
             }
         }
     }
-    let controllers = object.items("metadata.ownerReferences").iter().filter(|owner| owner.flag("controller")).count();
+    let controllers =
+        object.items("metadata.ownerReferences").iter().filter(|owner| owner.flag("controller")).count();
     if controllers > 1 {
         let detail = "Only one reference can have Controller set to true.";
-        causes.push(Cause::invalid("metadata.ownerReferences", object.at("metadata.ownerReferences"), detail));
+        causes.push(Cause::invalid(
+            "metadata.ownerReferences",
+            object.at("metadata.ownerReferences"),
+            detail,
+        ));
     }
     causes
 }
@@ -60,9 +65,21 @@ fn check_name(resource: &Resource, name: &str) -> Vec<Cause> {
     let (pattern, longest, detail) = match &*resource.id {
         // Names that may be any path segment.
         id if id.ends_with(".rbac.authorization.k8s.io") => (r"^[^/%]+$", 253, "may not contain '/'"),
-        "namespaces" => (LABEL, 63, "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"),
-        "services" => (LABEL_1035, 63, "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"),
-        _ => (SUBDOMAIN, 253, "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"),
+        "namespaces" => (
+            LABEL,
+            63,
+            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')",
+        ),
+        "services" => (
+            LABEL_1035,
+            63,
+            "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')",
+        ),
+        _ => (
+            SUBDOMAIN,
+            253,
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
+        ),
     };
     let mut causes = Vec::new();
     if name.len() > longest {
@@ -76,7 +93,9 @@ fn check_name(resource: &Resource, name: &str) -> Vec<Cause> {
 
 fn check_key(key: &str, field: &str, causes: &mut Vec<Cause>) {
     let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
-    let sound = matches(QUALIFIED, name) && name.len() <= 63 && prefix.is_none_or(|prefix| matches(SUBDOMAIN, prefix));
+    let sound = matches(QUALIFIED, name)
+        && name.len() <= 63
+        && prefix.is_none_or(|prefix| matches(SUBDOMAIN, prefix));
     if !sound {
         let detail = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
         causes.push(Cause::invalid(field, &Value::from(key), detail));
@@ -96,7 +115,9 @@ mod tests {
         let configmaps = registry.by_id("configmaps").unwrap();
         assert!(check(&namespaces, &json!({"metadata": {"name": "a-b"}})).is_empty());
         assert_eq!(check(&namespaces, &json!({"metadata": {"name": "a.b"}})).len(), 1);
-        assert!(check(&configmaps, &json!({"metadata": {"name": "a.b", "labels": {"x.y/z": ""}}})).is_empty());
+        assert!(
+            check(&configmaps, &json!({"metadata": {"name": "a.b", "labels": {"x.y/z": ""}}})).is_empty()
+        );
         assert_eq!(check(&configmaps, &json!({"metadata": {"name": "A", "labels": {"-": "a b"}}})).len(), 3);
     }
 }

@@ -11,7 +11,8 @@ pub(crate) fn index(registry: &Registry, prefix: &str, revision: u64) -> Value {
     let mut paths = Map::new();
     for (group, versions) in registry.groups() {
         for version in versions {
-            let path = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
+            let path =
+                if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
             let url = format!("{prefix}/openapi/v3/{path}?hash={revision}");
             paths.insert(path, json!({"serverRelativeURL": url}));
         }
@@ -30,7 +31,9 @@ pub(crate) fn document(registry: &Registry, group: &str, version: &str) -> Optio
         schemas.insert(schema_name(resource), schema(resource));
     }
     let info = json!({"title": "Kubernetes (simulated)", "version": "unversioned"});
-    (!paths.is_empty()).then(|| json!({"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": schemas}}))
+    (!paths.is_empty()).then(
+        || json!({"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": schemas}}),
+    )
 }
 
 fn schema_name(resource: &Resource) -> String {
@@ -47,12 +50,14 @@ fn kind(resource: &Resource) -> Value {
 }
 
 fn operations(resource: &Resource) -> Value {
-    let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});
+    let parameter =
+        |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});
     let parameters = json!(["dryRun", "fieldManager", "fieldValidation", "force"].map(parameter));
     let body = json!({"content": {"application/merge-patch+json": {"schema": {"type": "object"}},
                                   "application/apply-patch+yaml": {"schema": {"type": "object"}}}});
     let reference = json!({"$ref": format!("#/components/schemas/{}", schema_name(resource))});
-    let responses = json!({"200": {"description": "OK", "content": {"application/json": {"schema": reference}}}});
+    let responses =
+        json!({"200": {"description": "OK", "content": {"application/json": {"schema": reference}}}});
     json!({"get": {"x-kubernetes-action": "get", "x-kubernetes-group-version-kind": kind(resource), "responses": responses},
            "patch": {"x-kubernetes-action": "patch", "x-kubernetes-group-version-kind": kind(resource), "parameters": parameters,
                      "requestBody": body, "responses": responses}})

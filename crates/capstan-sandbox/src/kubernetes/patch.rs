@@ -95,12 +95,16 @@ fn strategic_list(target: &mut Value, patch: &[Value], shape: Shape<'_>) {
 /// 422 as the API server answers it if an operation cannot be done.
 pub(crate) fn json(target: &mut Value, patch: &Value) -> Answer<()> {
     let Value::Array(operations) = patch else {
-        return Err(Status::bad_request("json: cannot unmarshal object into Go value of type jsonpatch.Patch"));
+        return Err(Status::bad_request(
+            "json: cannot unmarshal object into Go value of type jsonpatch.Patch",
+        ));
     };
     for operation in operations {
         if step(target, operation).is_none() {
             let (name, path) = (operation.text("op"), operation.text("path"));
-            let message = format!("the server rejected our request due to an error in our request: {name} operation does not apply: doc is missing path: \"{path}\"");
+            let message = format!(
+                "the server rejected our request due to an error in our request: {name} operation does not apply: doc is missing path: \"{path}\""
+            );
             return Err(Status { code: 422, reason: "Invalid", message, details: None });
         }
     }
@@ -172,8 +176,11 @@ mod tests {
         let mut value = json!({"a": {"b": 1, "c": 2}, "l": [1]});
         merge(&mut value, &json!({"a": {"b": null, "d": 3}, "l": [2]}));
         assert_eq!(value, json!({"a": {"c": 2, "d": 3}, "l": [2]}));
-        json(&mut value, &json!([{"op": "add", "path": "/l/-", "value": 3}, {"op": "remove", "path": "/a"},
-            {"op": "add", "path": "/x~1y", "value": 1}, {"op": "test", "path": "/l/0", "value": 2}]))
+        json(
+            &mut value,
+            &json!([{"op": "add", "path": "/l/-", "value": 3}, {"op": "remove", "path": "/a"},
+            {"op": "add", "path": "/x~1y", "value": 1}, {"op": "test", "path": "/l/0", "value": 2}]),
+        )
         .unwrap();
         assert_eq!(value, json!({"l": [2, 3], "x/y": 1}));
         assert_eq!(json(&mut value, &json!([{"op": "remove", "path": "/none"}])).unwrap_err().code, 422);
@@ -181,10 +188,12 @@ mod tests {
 
     #[test]
     fn a_strategic_patch_merges_the_well_known_lists() {
-        let mut value = json!({"spec": {"containers": [{"name": "a", "image": "1", "args": ["x"]}, {"name": "b"}]}});
+        let mut value =
+            json!({"spec": {"containers": [{"name": "a", "image": "1", "args": ["x"]}, {"name": "b"}]}});
         let patch = json!({"spec": {"containers": [{"name": "a", "image": "2"}, {"name": "b", "$patch": "delete"}, {"name": "c"}]}});
         strategic(&mut value, &patch, Shape::of(None));
-        let expected = json!({"spec": {"containers": [{"name": "a", "image": "2", "args": ["x"]}, {"name": "c"}]}});
+        let expected =
+            json!({"spec": {"containers": [{"name": "a", "image": "2", "args": ["x"]}, {"name": "c"}]}});
         assert_eq!(value, expected);
     }
 }

@@ -39,7 +39,9 @@ pub(crate) fn fill_defaults(value: &mut Value, schema: &Value) {
 pub(crate) fn prune_object(object: &mut Value, schema: &Value) -> Vec<String> {
     let mut unknown = Vec::new();
     let Value::Object(map) = object else { return unknown };
-    let known = |name: &str| matches!(name, "apiVersion" | "kind" | "metadata") || schema.at("properties").get(name).is_some();
+    let known = |name: &str| {
+        matches!(name, "apiVersion" | "kind" | "metadata") || schema.at("properties").get(name).is_some()
+    };
     if !schema.flag("x-kubernetes-preserve-unknown-fields") {
         take(map, "", known, &mut unknown);
     }
@@ -69,7 +71,8 @@ fn prune(value: &mut Value, schema: &Value, path: &str, unknown: &mut Vec<String
             }
             let more = schema.get("additionalProperties");
             let properties = schema.at("properties");
-            let free = schema.flag("x-kubernetes-preserve-unknown-fields") || more.is_some_and(|m| *m != Value::Bool(false));
+            let free = schema.flag("x-kubernetes-preserve-unknown-fields")
+                || more.is_some_and(|m| *m != Value::Bool(false));
             if !free {
                 take(map, path, |name| properties.get(name).is_some(), unknown);
             }

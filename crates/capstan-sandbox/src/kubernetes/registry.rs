@@ -151,7 +151,8 @@ impl Registry {
 
 /// Order of versions: v2 > v1 > v1beta2 > v1beta1 > v1alpha1.
 fn rank(version: &str) -> (u32, u32, u32) {
-    let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0);
+    let digits =
+        |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0);
     let rest = version.trim_start_matches('v');
     let major = digits(rest);
     let (stage, minor) = match (rest.find("beta"), rest.find("alpha")) {

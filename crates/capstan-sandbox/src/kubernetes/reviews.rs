@@ -18,7 +18,12 @@ impl User {
 }
 
 /// Answers a review of a kind; the object comes back with its status.
-pub(crate) fn answer(kind: &str, mut review: Object, user: &User, known: impl Fn(&str) -> Option<User>) -> Object {
+pub(crate) fn answer(
+    kind: &str,
+    mut review: Object,
+    user: &User,
+    known: impl Fn(&str) -> Option<User>,
+) -> Object {
     let status = match kind {
         "SelfSubjectReview" => json!({"userInfo": user.to_json()}),
         "TokenReview" => match known(review.text("spec.token")) {

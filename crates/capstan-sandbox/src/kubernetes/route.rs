@@ -57,9 +57,13 @@ pub(crate) fn parse(path: &str) -> (Target, String) {
         ["apis"] => Target::Groups { core: false },
         ["api", version] => Target::Resources { group: String::new(), version: (*version).to_owned() },
         ["apis", group] => Target::Group((*group).to_owned()),
-        ["apis", group, version] => Target::Resources { group: (*group).to_owned(), version: (*version).to_owned() },
+        ["apis", group, version] => {
+            Target::Resources { group: (*group).to_owned(), version: (*version).to_owned() }
+        }
         ["openapi", "v3"] => Target::OpenApi,
-        ["openapi", "v3", "api", version] => Target::OpenApiDocument { group: String::new(), version: (*version).to_owned() },
+        ["openapi", "v3", "api", version] => {
+            Target::OpenApiDocument { group: String::new(), version: (*version).to_owned() }
+        }
         ["openapi", "v3", "apis", group, version] => {
             Target::OpenApiDocument { group: (*group).to_owned(), version: (*version).to_owned() }
         }
@@ -98,7 +102,8 @@ fn place(group: &str, version: &str, rest: &[&str]) -> Target {
 impl Place {
     fn template(&self) -> String {
         let Self { group, version, plural, .. } = self;
-        let mut path = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+        let mut path =
+            if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
         if !self.namespace.is_empty() {
             path += "/namespaces/{namespace}";
         }
@@ -119,7 +124,8 @@ pub(crate) struct Parameters(BTreeMap<String, String>);
 
 impl Parameters {
     pub(crate) fn of(uri: &Uri) -> Self {
-        let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default();
+        let pairs =
+            Query::<Vec<(String, String)>>::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default();
         Self(pairs.into_iter().collect())
     }
 
@@ -146,11 +152,16 @@ mod tests {
     fn paths_are_read() {
         let (target, template) = parse("/apis/cluster.x-k8s.io/v1beta2/namespaces/a/clusters/b/status");
         let Target::Resource(place) = target else { panic!("not a resource") };
-        assert_eq!((place.group.as_str(), place.namespace.as_str(), place.subresource.as_str()), ("cluster.x-k8s.io", "a", "status"));
+        assert_eq!(
+            (place.group.as_str(), place.namespace.as_str(), place.subresource.as_str()),
+            ("cluster.x-k8s.io", "a", "status")
+        );
         assert_eq!(template, "/apis/cluster.x-k8s.io/v1beta2/namespaces/{namespace}/clusters/{name}/status");
         let (Target::Resource(place), _) = parse("/api/v1/namespaces/a") else { panic!("not a resource") };
         assert_eq!((place.plural.as_str(), place.name.as_str()), ("namespaces", "a"));
-        let (Target::Resource(place), _) = parse("/api/v1/namespaces/a/pods") else { panic!("not a resource") };
+        let (Target::Resource(place), _) = parse("/api/v1/namespaces/a/pods") else {
+            panic!("not a resource")
+        };
         assert_eq!((place.plural.as_str(), place.namespace.as_str(), place.name.as_str()), ("pods", "a", ""));
         assert_eq!(parse("/logs").0, Target::Unknown);
         assert_eq!(parse("/apis").0, Target::Groups { core: false });

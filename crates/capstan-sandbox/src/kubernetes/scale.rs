@@ -33,7 +33,11 @@ pub(crate) fn write(resource: &Resource, object: &Object, before: &Value, wanted
     }
     let replicas = wanted.at("spec.replicas").as_i64().unwrap_or(0);
     if replicas < 0 {
-        let cause = super::error::Cause::invalid("spec.replicas", &replicas.into(), "must be greater than or equal to 0");
+        let cause = super::error::Cause::invalid(
+            "spec.replicas",
+            &replicas.into(),
+            "must be greater than or equal to 0",
+        );
         return Err(Status::invalid(resource, object.name(), vec![cause]));
     }
     let mut object = object.clone();

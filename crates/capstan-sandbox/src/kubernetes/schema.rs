@@ -21,7 +21,10 @@ pub(crate) fn validate(object: &Value, old: Option<&Value>, schema: &Value) -> V
     };
     visit("spec");
     visit("status");
-    for (name, _) in schema.entries("properties").filter(|(n, _)| !matches!(n.as_str(), "spec" | "status" | "metadata" | "kind" | "apiVersion")) {
+    for (name, _) in schema
+        .entries("properties")
+        .filter(|(n, _)| !matches!(n.as_str(), "spec" | "status" | "metadata" | "kind" | "apiVersion"))
+    {
         visit(name);
     }
     for name in schema.items("required").iter().filter_map(Value::as_str) {
@@ -97,7 +100,11 @@ fn check_text(text: &str, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
     let length = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
     if schema.int("minLength").is_some_and(|least| length < least) {
         let least = schema.int("minLength").unwrap_or_default();
-        causes.push(Cause::invalid(path, &value, format!("{path} in body should be at least {least} chars long")));
+        causes.push(Cause::invalid(
+            path,
+            &value,
+            format!("{path} in body should be at least {least} chars long"),
+        ));
     }
     if let Some(most) = schema.int("maxLength").filter(|most| length > *most) {
         let message = format!("Too long: may not be more than {most} bytes");
@@ -116,7 +123,11 @@ fn check_text(text: &str, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
         _ => true,
     };
     if !fits {
-        causes.push(Cause::invalid(path, &value, format!("{path} in body must be of type {format}: {value}")));
+        causes.push(Cause::invalid(
+            path,
+            &value,
+            format!("{path} in body must be of type {format}: {value}"),
+        ));
     }
 }
 
@@ -150,13 +161,18 @@ fn check_number(value: &Value, schema: &Value, path: &str, causes: &mut Vec<Caus
 fn check_list(items: &[Value], old: Option<&Value>, schema: &Value, path: &str, causes: &mut Vec<Cause>) {
     let count = i64::try_from(items.len()).unwrap_or(i64::MAX);
     if let Some(least) = schema.int("minItems").filter(|least| count < *least) {
-        causes.push(Cause::invalid(path, &count.into(), format!("{path} in body should have at least {least} items")));
+        causes.push(Cause::invalid(
+            path,
+            &count.into(),
+            format!("{path} in body should have at least {least} items"),
+        ));
     }
     if let Some(most) = schema.int("maxItems").filter(|most| count > *most) {
         let message = format!("Too many: {count}: must have at most {most} items");
         causes.push(Cause { reason: "FieldValueTooMany", field: path.to_owned(), message });
     }
-    let keys: Vec<&str> = schema.items("x-kubernetes-list-map-keys").iter().filter_map(Value::as_str).collect();
+    let keys: Vec<&str> =
+        schema.items("x-kubernetes-list-map-keys").iter().filter_map(Value::as_str).collect();
     let unique = matches!(schema.text("x-kubernetes-list-type"), "set" | "map");
     let mut seen = BTreeSet::new();
     for (index, item) in items.iter().enumerate() {
@@ -182,7 +198,11 @@ fn check_map(value: &Value, old: Option<&Value>, schema: &Value, path: &str, cau
     let Value::Object(map) = value else { return };
     let count = i64::try_from(map.len()).unwrap_or(i64::MAX);
     if let Some(least) = schema.int("minProperties").filter(|least| count < *least) {
-        causes.push(Cause::invalid(path, &count.into(), format!("{path} in body should have at least {least} properties")));
+        causes.push(Cause::invalid(
+            path,
+            &count.into(),
+            format!("{path} in body should have at least {least} properties"),
+        ));
     }
     if let Some(most) = schema.int("maxProperties").filter(|most| count > *most) {
         let message = format!("Too many: {count}: must have at most {most} items");

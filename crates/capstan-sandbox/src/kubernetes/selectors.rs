@@ -34,11 +34,16 @@ impl Selector {
             selector.labels.push(requirement);
         }
         for part in fields.split(',').filter(|part| !part.is_empty()) {
-            let (field, equal, value) = match (part.split_once("!="), part.split_once("==").or_else(|| part.split_once('='))) {
-                (Some((field, value)), _) => (field, false, value),
-                (None, Some((field, value))) => (field, true, value),
-                (None, None) => return Err(Status::bad_request(format!("invalid selector: '{part}'; can't understand '{part}'"))),
-            };
+            let (field, equal, value) =
+                match (part.split_once("!="), part.split_once("==").or_else(|| part.split_once('='))) {
+                    (Some((field, value)), _) => (field, false, value),
+                    (None, Some((field, value))) => (field, true, value),
+                    (None, None) => {
+                        return Err(Status::bad_request(format!(
+                            "invalid selector: '{part}'; can't understand '{part}'"
+                        )));
+                    }
+                };
             if !selectable(resource, field) {
                 return Err(Status::bad_request(format!("field label not supported: {field}")));
             }
@@ -52,11 +57,14 @@ impl Selector {
         let label = |key: &str| object.label(key);
         let labels = self.labels.iter().all(|requirement| match requirement {
             Requirement::In(key, values) => label(key).is_some_and(|value| values.iter().any(|v| v == value)),
-            Requirement::NotIn(key, values) => label(key).is_none_or(|value| values.iter().all(|v| v != value)),
+            Requirement::NotIn(key, values) => {
+                label(key).is_none_or(|value| values.iter().all(|v| v != value))
+            }
             Requirement::Exists(key) => label(key).is_some(),
             Requirement::Missing(key) => label(key).is_none(),
         });
-        labels && self.fields.iter().all(|(field, equal, value)| (text_of(object.at(field)) == *value) == *equal)
+        labels
+            && self.fields.iter().all(|(field, equal, value)| (text_of(object.at(field)) == *value) == *equal)
     }
 }
 
@@ -71,9 +79,32 @@ fn text_of(value: &Value) -> String {
 /// Fields that the API server indexes.
 fn selectable(resource: &Resource, field: &str) -> bool {
     let more: &[&str] = match &*resource.id {
-        "events" => &["involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid", "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type"],
-        "events.events.k8s.io" => &["regarding.kind", "regarding.namespace", "regarding.name", "regarding.uid", "reason", "type"],
-        "pods" => &["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "status.phase", "status.podIP", "status.nominatedNodeName", "spec.hostNetwork"],
+        "events" => &[
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ],
+        "events.events.k8s.io" => {
+            &["regarding.kind", "regarding.namespace", "regarding.name", "regarding.uid", "reason", "type"]
+        }
+        "pods" => &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "status.phase",
+            "status.podIP",
+            "status.nominatedNodeName",
+            "spec.hostNetwork",
+        ],
         "nodes" => &["spec.unschedulable"],
         "namespaces" => &["status.phase"],
         "secrets" => &["type"],
@@ -146,7 +177,8 @@ mod tests {
     #[test]
     fn selectors_select() {
         let pods = Registry::builtin().by_id("pods").unwrap();
-        let pod = json!({"metadata": {"name": "p", "labels": {"a": "1", "b": ""}}, "status": {"phase": "Running"}});
+        let pod =
+            json!({"metadata": {"name": "p", "labels": {"a": "1", "b": ""}}, "status": {"phase": "Running"}});
         for (labels, fields, expected) in [
             ("a=1", "", true),
             ("a==1,b", "metadata.name=p", true),
@@ -156,9 +188,16 @@ mod tests {
             ("c", "", false),
             ("", "metadata.name!=p", false),
         ] {
-            assert_eq!(Selector::parse(&pods, labels, fields).unwrap().matches(&pod), expected, "{labels} {fields}");
+            assert_eq!(
+                Selector::parse(&pods, labels, fields).unwrap().matches(&pod),
+                expected,
+                "{labels} {fields}"
+            );
         }
         assert_eq!(Selector::parse(&pods, "a b", "").unwrap_err().code, 400);
-        assert_eq!(Selector::parse(&pods, "", "spec.foo=1").unwrap_err().message, "field label not supported: spec.foo");
+        assert_eq!(
+            Selector::parse(&pods, "", "spec.foo=1").unwrap_err().message,
+            "field label not supported: spec.foo"
+        );
     }
 }

@@ -101,7 +101,13 @@ impl<'a> Shape<'a> {
 fn named_list(field: &str, parent: &str) -> ListKind<'static> {
     ListKind::Map(match field {
         "finalizers" => return ListKind::Set,
-        "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "env" | "imagePullSecrets" | "webhooks" => {
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "volumes"
+        | "env"
+        | "imagePullSecrets"
+        | "webhooks" => {
             vec!["name"]
         }
         "secrets" if parent.is_empty() => vec!["name"],
@@ -142,6 +148,9 @@ mod tests {
         assert_eq!(Shape::of(Some(&schema)).child("metadata").child("finalizers").list_kind(), ListKind::Set);
         let service = Shape::of(None).child("spec").child("ports");
         assert_eq!(service.list_kind(), ListKind::Map(vec!["port", "protocol"]));
-        assert_eq!(key_of(&json!({"port": 80}), &["port", "protocol"]), json!({"port": 80, "protocol": "TCP"}));
+        assert_eq!(
+            key_of(&json!({"port": 80}), &["port", "protocol"]),
+            json!({"port": 80, "protocol": "TCP"})
+        );
     }
 }

@@ -82,7 +82,11 @@ impl State {
     }
 
     /// The objects of a resource in the order of their keys; of one namespace, if it isn't empty.
-    pub(crate) fn list<'s>(&'s self, resource: &str, namespace: &'s str) -> impl Iterator<Item = (&'s Key, &'s Arc<Object>)> {
+    pub(crate) fn list<'s>(
+        &'s self,
+        resource: &str,
+        namespace: &'s str,
+    ) -> impl Iterator<Item = (&'s Key, &'s Arc<Object>)> {
         let from = (namespace.to_owned(), String::new());
         let all = self.objects.get(resource).map(|objects| objects.range(from..));
         all.into_iter().flatten().take_while(move |((ns, _), _)| namespace.is_empty() || ns == namespace)
@@ -106,7 +110,8 @@ impl State {
         object.set("metadata.resourceVersion", self.revision.to_string());
         let key = (object.namespace().to_owned(), object.name().to_owned());
         let object = Arc::new(object);
-        let old = self.objects.entry(Arc::clone(resource)).or_default().insert(key.clone(), Arc::clone(&object));
+        let old =
+            self.objects.entry(Arc::clone(resource)).or_default().insert(key.clone(), Arc::clone(&object));
         let address = (Arc::clone(resource), key.clone());
         if let Some(old) = &old {
             self.unlink(old, &address);
@@ -119,7 +124,13 @@ impl State {
         object
     }
 
-    fn publish(&mut self, (resource, key): Address, old: Option<Arc<Object>>, object: Arc<Object>, deleted: bool) {
+    fn publish(
+        &mut self,
+        (resource, key): Address,
+        old: Option<Arc<Object>>,
+        object: Arc<Object>,
+        deleted: bool,
+    ) {
         let event = Event { revision: self.revision, resource, key, old, object, deleted };
         (self.observer)(&event);
         self.log.push_back(event);
@@ -143,7 +154,10 @@ impl State {
 
     /// Takes an object out for good, and what depends on its existence with it.
     fn remove(&mut self, address: &Address, now: &str) {
-        let Some(old) = self.objects.get_mut(&address.0).and_then(|objects| objects.remove(&address.1)) else { return };
+        let Some(old) = self.objects.get_mut(&address.0).and_then(|objects| objects.remove(&address.1))
+        else {
+            return;
+        };
         self.unlink(&old, address);
         self.uids.remove(old.uid());
         self.revision += 1;
@@ -161,7 +175,9 @@ impl State {
 
     /// Takes a deleted object out if no finalizer holds it.
     pub(crate) fn finish_deletion(&mut self, address: &Address, now: &str) {
-        let Some(object) = self.objects.get(&address.0).and_then(|objects| objects.get(&address.1)) else { return };
+        let Some(object) = self.objects.get(&address.0).and_then(|objects| objects.get(&address.1)) else {
+            return;
+        };
         let held = !object.items("metadata.finalizers").is_empty();
         // Namespaces go in their own way: once they are empty.
         if object.is_deleting() && !held && &*address.0 != "namespaces" {
@@ -171,14 +187,17 @@ impl State {
 
     /// Deletes an object: marks it, or removes it at once if no finalizer holds it.
     pub(crate) fn delete(&mut self, address: &Address, propagation: Propagation, now: &str) {
-        let Some(object) = self.objects.get(&address.0).and_then(|objects| objects.get(&address.1)) else { return };
+        let Some(object) = self.objects.get(&address.0).and_then(|objects| objects.get(&address.1)) else {
+            return;
+        };
         let object = Arc::clone(object);
         if propagation == Propagation::Orphan {
             self.orphan_dependents(object.uid());
         }
         if !object.is_deleting() {
             let mut marked = (*object).clone();
-            let blocking = propagation == Propagation::Foreground && self.dependents.contains_key(object.uid());
+            let blocking =
+                propagation == Propagation::Foreground && self.dependents.contains_key(object.uid());
             if blocking {
                 marked.add_finalizer("foregroundDeletion");
             }
@@ -223,7 +242,10 @@ impl State {
     /// An owner is gone: what has no other owner goes, too; the others forget it.
     fn collect_dependents(&mut self, uid: &str, now: &str) {
         for dependent in self.dependents_of(uid) {
-            let Some(object) = self.objects.get(&dependent.0).and_then(|o| o.get(&dependent.1)).cloned() else { continue };
+            let Some(object) = self.objects.get(&dependent.0).and_then(|o| o.get(&dependent.1)).cloned()
+            else {
+                continue;
+            };
             if self.has_living_owner(&object) {
                 self.forget_owner(&dependent, &object, uid);
             } else {
@@ -255,7 +277,10 @@ impl State {
 
     /// Lets an object that was deleted in the foreground go once nothing that blocks its deletion is left.
     fn finish_foreground(&mut self, owner: &Address, now: &str) {
-        let Some(object) = self.objects.get(&owner.0).and_then(|objects| objects.get(&owner.1)).cloned() else { return };
+        let Some(object) = self.objects.get(&owner.0).and_then(|objects| objects.get(&owner.1)).cloned()
+        else {
+            return;
+        };
         if !object.is_deleting() || !object.has_finalizer("foregroundDeletion") {
             return;
         }
@@ -276,7 +301,10 @@ impl State {
 
     /// An object whose owners never existed or are gone is garbage from the start.
     pub(crate) fn collect_if_orphaned(&mut self, address: &Address, now: &str) {
-        let Some(object) = self.objects.get(&address.0).and_then(|objects| objects.get(&address.1)).cloned() else { return };
+        let Some(object) = self.objects.get(&address.0).and_then(|objects| objects.get(&address.1)).cloned()
+        else {
+            return;
+        };
         if !object.items("metadata.ownerReferences").is_empty() && !self.has_living_owner(&object) {
             self.delete(address, Propagation::Background, now);
         }
@@ -288,7 +316,8 @@ impl State {
             let of_namespace = objects.keys().filter(|key| key.0 == namespace);
             of_namespace.map(|key| (Arc::clone(resource), key.clone())).collect::<Vec<_>>()
         };
-        let all: Vec<Address> = self.objects.iter().flat_map(|(resource, objects)| inside(objects, resource)).collect();
+        let all: Vec<Address> =
+            self.objects.iter().flat_map(|(resource, objects)| inside(objects, resource)).collect();
         for address in all {
             self.delete(&address, Propagation::Background, now);
         }
@@ -297,7 +326,11 @@ impl State {
 
     /// Lets a namespace go once it is empty; before, its conditions say what is left.
     fn finish_namespace(&mut self, namespace: &str, now: &str) {
-        let Some(object) = self.get("namespaces", "", namespace).filter(|object| object.is_deleting()).cloned() else { return };
+        let Some(object) =
+            self.get("namespaces", "", namespace).filter(|object| object.is_deleting()).cloned()
+        else {
+            return;
+        };
         let mut left: BTreeMap<&str, usize> = BTreeMap::new();
         let mut finalizers: BTreeMap<String, usize> = BTreeMap::new();
         for (resource, objects) in &self.objects {
@@ -315,10 +348,16 @@ impl State {
             return;
         }
         let say = |counts: Vec<String>, before: &str| format!("{before}: {}", counts.join(", "));
-        let resources = left.iter().map(|(name, count)| format!("{name} has {count} resource instances")).collect();
-        let held = finalizers.iter().map(|(name, count)| format!("{name} in {count} resource instances")).collect::<Vec<_>>();
-        let mut conditions = vec![json!({"type": "NamespaceContentRemaining", "status": "True", "reason": "SomeResourcesRemain",
-            "message": say(resources, "Some resources are remaining"), "lastTransitionTime": now})];
+        let resources =
+            left.iter().map(|(name, count)| format!("{name} has {count} resource instances")).collect();
+        let held = finalizers
+            .iter()
+            .map(|(name, count)| format!("{name} in {count} resource instances"))
+            .collect::<Vec<_>>();
+        let mut conditions = vec![
+            json!({"type": "NamespaceContentRemaining", "status": "True", "reason": "SomeResourcesRemain",
+            "message": say(resources, "Some resources are remaining"), "lastTransitionTime": now}),
+        ];
         if !held.is_empty() {
             conditions.push(json!({"type": "NamespaceFinalizersRemaining", "status": "True", "reason": "SomeFinalizersRemain",
                 "message": say(held, "Some content in the namespace has finalizers remaining"), "lastTransitionTime": now}));
@@ -332,7 +371,8 @@ impl State {
 
     /// Forgets a resource's definition together with its objects.
     pub(crate) fn drop_resource(&mut self, id: &str, now: &str) {
-        let keys: Vec<Key> = self.objects.get(id).map(|objects| objects.keys().cloned().collect()).unwrap_or_default();
+        let keys: Vec<Key> =
+            self.objects.get(id).map(|objects| objects.keys().cloned().collect()).unwrap_or_default();
         let id: Arc<str> = id.into();
         for key in keys {
             self.delete(&(Arc::clone(&id), key), Propagation::Background, now);

@@ -9,7 +9,13 @@ use super::object::{Object, Read as _};
 use super::registry::Resource;
 
 /// A list or one object as a table. `include`: the query parameter `includeObject`.
-pub(crate) fn render(resource: &Resource, objects: &[Arc<Object>], metadata: Value, include: &str, now: Timestamp) -> Value {
+pub(crate) fn render(
+    resource: &Resource,
+    objects: &[Arc<Object>],
+    metadata: Value,
+    include: &str,
+    now: Timestamp,
+) -> Value {
     let columns = columns(resource);
     let definitions: Vec<Value> = columns
         .iter()
@@ -20,7 +26,9 @@ pub(crate) fn render(resource: &Resource, objects: &[Arc<Object>], metadata: Val
         let shown = match include {
             "None" => Value::Null,
             "Object" => (**object).clone(),
-            _ => json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]}),
+            _ => {
+                json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]})
+            }
         };
         json!({"cells": cells, "object": shown})
     };
@@ -71,7 +79,8 @@ impl Shown {
 }
 
 fn columns(resource: &Resource) -> Vec<Shown> {
-    let mut columns = vec![Shown { format: "name".to_owned(), ..Shown::computed("Name", |o| o.name().into()) }];
+    let mut columns =
+        vec![Shown { format: "name".to_owned(), ..Shown::computed("Name", |o| o.name().into()) }];
     if resource.is_custom() {
         columns.extend(resource.columns.iter().map(|column| Shown {
             name: column.name.clone(),
@@ -86,13 +95,17 @@ fn columns(resource: &Resource) -> Vec<Shown> {
     columns.push(Shown { source: Source::Age, ..Shown::computed("Age", |_| Value::Null) });
     if &*resource.id == "nodes" {
         columns.push(Shown::path("Version", ".status.nodeInfo.kubeletVersion"));
-        columns.push(Shown { priority: 1, ..Shown::computed("Internal-IP", |o| node_address(o, "InternalIP")) });
+        columns
+            .push(Shown { priority: 1, ..Shown::computed("Internal-IP", |o| node_address(o, "InternalIP")) });
     }
     columns
 }
 
 fn builtin(id: &str) -> Vec<Shown> {
-    let ready = |o: &Object| format!("{}/{}", o.int("status.readyReplicas").unwrap_or(0), o.int("spec.replicas").unwrap_or(0)).into();
+    let ready = |o: &Object| {
+        format!("{}/{}", o.int("status.readyReplicas").unwrap_or(0), o.int("spec.replicas").unwrap_or(0))
+            .into()
+    };
     match id {
         "namespaces" => vec![Shown::path("Status", ".status.phase")],
         "nodes" => vec![Shown::computed("Status", node_status), Shown::computed("Roles", node_roles)],
@@ -128,7 +141,9 @@ fn builtin(id: &str) -> Vec<Shown> {
             Shown::path("Capacity", ".spec.capacity.storage"),
             Shown::path("Reclaim Policy", ".spec.persistentVolumeReclaimPolicy"),
             Shown::path("Status", ".status.phase"),
-            Shown::computed("Claim", |o| format!("{}/{}", o.text("spec.claimRef.namespace"), o.text("spec.claimRef.name")).into()),
+            Shown::computed("Claim", |o| {
+                format!("{}/{}", o.text("spec.claimRef.namespace"), o.text("spec.claimRef.name")).into()
+            }),
         ],
         "storageclasses.storage.k8s.io" => vec![Shown::path("Provisioner", ".provisioner")],
         "events" => vec![
@@ -161,8 +176,10 @@ fn node_status(node: &Object) -> Value {
 }
 
 fn node_roles(node: &Object) -> Value {
-    let roles: Vec<&str> =
-        node.entries("metadata.labels").filter_map(|(key, _)| key.strip_prefix("node-role.kubernetes.io/")).collect();
+    let roles: Vec<&str> = node
+        .entries("metadata.labels")
+        .filter_map(|(key, _)| key.strip_prefix("node-role.kubernetes.io/"))
+        .collect();
     if roles.is_empty() { "<none>".into() } else { roles.join(",").into() }
 }
 
@@ -179,7 +196,8 @@ fn pod_ready(pod: &Object) -> Value {
 
 fn service_address(service: &Object) -> Value {
     let ingress = service.items("status.loadBalancer.ingress");
-    let addresses: Vec<&str> = ingress.iter().filter_map(|i| i.text_at("ip").or(i.text_at("hostname"))).collect();
+    let addresses: Vec<&str> =
+        ingress.iter().filter_map(|i| i.text_at("ip").or(i.text_at("hostname"))).collect();
     match (service.text("spec.type"), addresses.is_empty()) {
         ("LoadBalancer", true) => "<pending>".into(),
         (_, true) => "<none>".into(),
@@ -198,7 +216,9 @@ fn service_ports(service: &Object) -> Value {
 /// How long ago something was, as kubectl prints it: `5s`, `3m20s`, `4d`.
 fn age(since: &str, now: Timestamp) -> String {
     let Ok(since) = since.parse::<Timestamp>() else { return "<unknown>".to_owned() };
-    let rounded = now.since(since).and_then(|span| span.round(SpanRound::new().largest(Unit::Second).smallest(Unit::Second)));
+    let rounded = now
+        .since(since)
+        .and_then(|span| span.round(SpanRound::new().largest(Unit::Second).smallest(Unit::Second)));
     let seconds = rounded.map_or(0, |span| span.get_seconds()).max(0);
     match seconds {
         0..120 => format!("{seconds}s"),
@@ -240,7 +260,10 @@ pub(crate) fn json_path(object: &Object, path: &str) -> Value {
             // `metadata.labels.a\.b/c` escapes the dots of a key.
             let mut end = 0;
             let bytes = rest.as_bytes();
-            while end < bytes.len() && (bytes[end] != b'.' || (end > 0 && bytes[end - 1] == b'\\')) && bytes[end] != b'[' {
+            while end < bytes.len()
+                && (bytes[end] != b'.' || (end > 0 && bytes[end - 1] == b'\\'))
+                && bytes[end] != b'['
+            {
                 end += 1;
             }
             let key = rest[..end].replace("\\.", ".");
@@ -258,7 +281,9 @@ mod tests {
     #[test]
     fn ages_are_short() {
         let now: Timestamp = "2026-01-02T00:00:00Z".parse().unwrap();
-        for (since, expected) in [("2026-01-01T23:59:30Z", "30s"), ("2026-01-01T23:56:00Z", "4m"), ("2026-01-01T20:00:00Z", "4h")] {
+        for (since, expected) in
+            [("2026-01-01T23:59:30Z", "30s"), ("2026-01-01T23:56:00Z", "4m"), ("2026-01-01T20:00:00Z", "4h")]
+        {
             assert_eq!(age(since, now), expected);
         }
     }

@@ -50,7 +50,8 @@ impl Watch {
     pub(crate) fn stream(self) -> Body {
         let latest = self.server.subscribe();
         let ends = Instant::now() + self.timeout;
-        let mut running = Running { latest, revision: 0, ready: VecDeque::new(), ends, ended: false, watch: self };
+        let mut running =
+            Running { latest, revision: 0, ready: VecDeque::new(), ends, ended: false, watch: self };
         running.start();
         let lines = futures::stream::unfold(running, |mut running| async move {
             let line = running.next().await?;

@@ -1,0 +1,126 @@
+//! Services of type LoadBalancer in workload clusters, as the OpenStack cloud controller manager makes them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::cloud::{Cloud, CloudResult};
+use super::node::{has_cloud_controller, workload_of};
+use super::scope::{Next, Scope};
+use crate::kubernetes::object::{Object, Read as _, Write as _};
+
+const FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
+const MANAGER: &str = "openstack-cloud-controller-manager";
+const ROOT: &str = "/load-balancer/v2/lbaas";
+
+const POLL: Duration = Duration::from_secs(5);
+
+pub(super) fn reconcile(scope: &Scope<'_>) -> Next {
+    let Some((workload, cluster)) = workload_of(scope) else { return Next::Done };
+    let Some(service) = workload.server.get("services", &scope.namespace, &scope.name) else { return Next::Done };
+    let balanced = service.text("spec.type") == "LoadBalancer" && !service.is_deleting();
+    if (!balanced && !service.has_finalizer(FINALIZER)) || !has_cloud_controller(scope, &workload.server) {
+        return Next::Done;
+    }
+    // A cloud controller manager runs in its cluster: without a control plane nothing happens.
+    if !workload.reachable {
+        return Next::Done;
+    }
+    let Some(infrastructure) = scope.server.get("openstackclusters.infrastructure.cluster.x-k8s.io", cluster.namespace(), cluster.text("spec.infrastructureRef.name")) else {
+        return Next::Done;
+    };
+    let outside = Scope { namespace: cluster.namespace().to_owned(), ..Scope::new(scope.world, &super::Item::new("", "", "")) };
+    let cloud = match outside.cloud(infrastructure.at("spec.identityRef")) {
+        Ok(cloud) => cloud,
+        Err(error) => {
+            tracing::warn!(cluster = cluster.name(), %error, "the cloud controller manager has no access to the cloud");
+            return Next::Look(POLL);
+        }
+    };
+    let name = format!("kube_service_{}_{}_{}", cluster.name(), scope.namespace, scope.name);
+    let change = |change: &dyn Fn(&mut Object)| {
+        workload.server.modify("services", &scope.namespace, &scope.name, MANAGER, change);
+    };
+    if !balanced {
+        return match remove(&cloud, &name) {
+            Ok(true) => {
+                change(&|service| {
+                    service.remove_finalizer(FINALIZER);
+                    service.set("status.loadBalancer", json!({}));
+                });
+                Next::Done
+            }
+            Ok(false) | Err(_) => Next::Look(POLL),
+        };
+    }
+    if !service.has_finalizer(FINALIZER) {
+        change(&|service| service.add_finalizer(FINALIZER));
+    }
+    match ensure(&cloud, &name, cluster.name(), &service, &infrastructure) {
+        Ok(Some((id, address))) => {
+            change(&|service| {
+                service.set_entry("metadata.annotations", "loadbalancer.openstack.org/load-balancer-id", id.clone());
+                service.set_entry("metadata.annotations", "loadbalancer.openstack.org/load-balancer-address", address.clone());
+                service.set("status.loadBalancer", json!({"ingress": [{"ip": address, "ipMode": "VIP"}]}));
+            });
+            Next::Done
+        }
+        Ok(None) => Next::Look(POLL),
+        Err(error) => {
+            tracing::warn!(service = name, %error, "a load balancer is not reconciled");
+            Next::Look(POLL)
+        }
+    }
+}
+
+/// Makes the load balancer; its id and address once it is active.
+fn ensure(cloud: &Cloud<'_>, name: &str, cluster: &str, service: &Object, infrastructure: &Object) -> CloudResult<Option<(String, String)>> {
+    let balancer = match cloud.find(&format!("{ROOT}/loadbalancers"), "loadbalancers", name)? {
+        Some(balancer) => balancer,
+        None => {
+            let description = format!("Kubernetes external service {}/{} from cluster {cluster}", service.namespace(), service.name());
+            let subnet = infrastructure.items("status.network.subnets").first().cloned().unwrap_or_default();
+            let listeners: Vec<Value> = service.items("spec.ports").iter().enumerate().map(|(index, port)| listener(name, index, port)).collect();
+            let request = json!({"name": name, "description": description, "vip_subnet_id": subnet["id"], "listeners": listeners, "tags": [name]});
+            cloud.post(&format!("{ROOT}/loadbalancers"), &json!({"loadbalancer": request}))?["loadbalancer"].take()
+        }
+    };
+    if balancer.text("provisioning_status") != "ACTIVE" {
+        return Ok(None);
+    }
+    let id = balancer.text("id").to_owned();
+    if service.annotation("service.beta.kubernetes.io/openstack-internal-load-balancer") == Some("true") {
+        return Ok(Some((id, balancer.text("vip_address").to_owned())));
+    }
+    let port = balancer.text("vip_port_id");
+    let known = cloud.list(&format!("/network/v2.0/floatingips?port_id={port}"), "floatingips")?.into_iter().next();
+    let floating_ip = match known {
+        Some(known) => known,
+        None => {
+            let description = format!("Floating IP for Kubernetes external service {}/{} from cluster {cluster}", service.namespace(), service.name());
+            let request = json!({"floating_network_id": infrastructure.at("status.externalNetwork.id"), "port_id": port, "description": description});
+            cloud.post("/network/v2.0/floatingips", &json!({"floatingip": request}))?["floatingip"].take()
+        }
+    };
+    Ok(Some((id, floating_ip.text("floating_ip_address").to_owned())))
+}
+
+fn listener(name: &str, index: usize, port: &Value) -> Value {
+    let protocol = port.text("protocol");
+    json!({"name": format!("listener_{index}_{name}"), "protocol": protocol, "protocol_port": port["port"], "tags": [name],
+        "default_pool": {"name": format!("pool_{index}_{name}"), "protocol": protocol, "lb_algorithm": "ROUND_ROBIN"}})
+}
+
+/// Deletes the load balancer with its floating IP; true once it is gone.
+fn remove(cloud: &Cloud<'_>, name: &str) -> CloudResult<bool> {
+    let Some(balancer) = cloud.find(&format!("{ROOT}/loadbalancers"), "loadbalancers", name)? else { return Ok(true) };
+    if balancer.text("provisioning_status") == "PENDING_DELETE" {
+        return Ok(false);
+    }
+    let port = balancer.text("vip_port_id");
+    for floating_ip in cloud.list(&format!("/network/v2.0/floatingips?port_id={port}"), "floatingips")? {
+        cloud.delete_if_there(&format!("/network/v2.0/floatingips/{}", floating_ip.text("id")))?;
+    }
+    cloud.delete_if_there(&format!("{ROOT}/loadbalancers/{}?cascade=true", balancer.text("id")))?;
+    Ok(false)
+}
