@@ -5,6 +5,7 @@ import (
 	"log"
 	"net"
 	"os"
+	"slices"
 	"strings"
 
 	"bed/netns"
@@ -53,12 +54,37 @@ func (h *harness) network(s *snapshot, id string) error {
 	return nil
 }
 
+// address gives a device of a namespace an address ("10.0.0.1/24"), once.
 func (h *harness) address(name, ip, device string) {
 	key := name + " " + ip + " " + device
+	h.wanted[key] = true
 	if !h.addresses[key] {
 		netns.Run("ip -n %s addr replace %s dev %s", name, ip, device)
 		h.addresses[key] = true
 	}
+}
+
+// dropAddresses takes away the addresses of load balancers and floating IPs that are
+// gone: the cloud may give them to something else, whose packets nobody would answer.
+func (h *harness) dropAddresses() {
+	for _, key := range unwanted(h.addresses, h.wanted) {
+		var name, ip, device string
+		fmt.Sscan(key, &name, &ip, &device)
+		netns.Run("ip -n %s addr del %s dev %s", name, ip, device)
+		delete(h.addresses, key)
+	}
+	clear(h.wanted)
+}
+
+// unwanted lists the addresses of single hosts that nobody asked for in this round.
+func unwanted(have, wanted map[string]bool) (keys []string) {
+	for key := range have {
+		if strings.Contains(key, "/32 ") && !wanted[key] {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // layRoutes makes pods of one node reachable from the other nodes of its network.

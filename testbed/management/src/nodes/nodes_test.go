@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -110,6 +111,15 @@ func TestDialSkipsDeadMembers(t *testing.T) {
 	}
 	if _, err := (&forwarder{}).dial(); err == nil {
 		t.Error("a forwarder without members reached somebody")
+	}
+}
+
+func TestAddressesThatAreGoneAreTakenAway(t *testing.T) {
+	have := map[string]bool{"bed 198.51.100.20/32 lo": true, "bed 198.51.100.21/32 lo": true, "bn-01234567 10.6.0.9/32 br0": true, "bn-01234567 10.6.0.1/24 br0": true}
+	wanted := map[string]bool{"bed 198.51.100.21/32 lo": true}
+	got := unwanted(have, wanted)
+	if want := []string{"bed 198.51.100.20/32 lo", "bn-01234567 10.6.0.9/32 br0"}; !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
 	}
 }
 
