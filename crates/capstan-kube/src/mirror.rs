@@ -23,9 +23,11 @@ use tokio::task::AbortHandle;
 use crate::{Error, Kind};
 
 mod follow;
+mod held;
 mod shelf;
 
 use follow::Follower;
+use held::Recent;
 use shelf::Shelf;
 
 /// Which objects are mirrored.
@@ -116,6 +118,7 @@ impl Drop for Tasks {
 /// What the mirror and its followers share.
 struct Shared {
     shelves: RwLock<BTreeMap<Kind, Shelf>>,
+    recent: Recent,
     states: watch::Sender<States>,
     subscribers: Mutex<Vec<Weak<Subscriber>>>,
     lists: AtomicU64,
@@ -129,6 +132,7 @@ impl Mirror {
         let kinds: BTreeSet<Kind> = kinds.into_iter().collect();
         let shared = Arc::new(Shared {
             shelves: RwLock::new(kinds.iter().map(|kind| (kind.clone(), Shelf::default())).collect()),
+            recent: Recent::default(),
             states: watch::Sender::new(kinds.iter().map(|kind| (kind.clone(), State::Starting)).collect()),
             subscribers: Mutex::new(Vec::new()),
             lists: AtomicU64::new(0),
@@ -182,13 +186,16 @@ impl Mirror {
     /// The object of this name; an empty namespace for kinds that have none.
     #[must_use]
     pub fn get(&self, kind: &Kind, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
-        self.shared.read().get(kind)?.get(namespace, name)
+        let held = self.shared.read().get(kind)?.get(namespace, name)?;
+        held.object(&self.shared.recent)
     }
 
     /// The objects of a kind, by namespace and name; of one namespace or of all.
     #[must_use]
     pub fn list(&self, kind: &Kind, namespace: Option<&str>) -> Vec<Arc<DynamicObject>> {
-        self.shared.read().get(kind).map_or_else(Vec::new, |shelf| shelf.list(namespace))
+        // Parsed outside the lock.
+        let held = self.shared.read().get(kind).map_or_else(Vec::new, |shelf| shelf.list(namespace));
+        held.iter().filter_map(|held| held.object(&self.shared.recent)).collect()
     }
 
     /// Takes over an object that a write has returned, so that the next look sees it. What the watch has told that is

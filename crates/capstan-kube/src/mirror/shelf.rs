@@ -9,20 +9,20 @@ use std::sync::Arc;
 
 use kube::core::DynamicObject;
 
-use crate::MANAGER;
+use super::held::Held;
 
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
-    objects: BTreeMap<String, BTreeMap<String, Arc<DynamicObject>>>,
+    objects: BTreeMap<String, BTreeMap<String, Arc<Held>>>,
     seen: u64,
 }
 
 impl Shelf {
-    pub(super) fn get(&self, namespace: &str, name: &str) -> Option<Arc<DynamicObject>> {
+    pub(super) fn get(&self, namespace: &str, name: &str) -> Option<Arc<Held>> {
         self.objects.get(namespace)?.get(name).cloned()
     }
 
-    pub(super) fn list(&self, namespace: Option<&str>) -> Vec<Arc<DynamicObject>> {
+    pub(super) fn list(&self, namespace: Option<&str>) -> Vec<Arc<Held>> {
         match namespace {
             Some(namespace) => {
                 self.objects.get(namespace).into_iter().flat_map(BTreeMap::values).cloned().collect()
@@ -38,8 +38,7 @@ impl Shelf {
         if self.held(&object).is_some_and(|held| held >= version) {
             return false;
         }
-        self.insert(object);
-        true
+        self.insert(object)
     }
 
     /// An own write has returned this object.
@@ -49,10 +48,7 @@ impl Shelf {
             Some(held) => held < version,
             None => self.seen < version,
         };
-        if news {
-            self.insert(object);
-        }
-        news
+        news && self.insert(object)
     }
 
     /// The stream tells that an object is gone; its version is that of the deletion.
@@ -80,15 +76,18 @@ impl Shelf {
         self.seen = listed;
         let present: BTreeSet<(&str, &str)> =
             objects.iter().map(|object| (namespace(object), name(object))).collect();
-        let gone: Vec<Arc<DynamicObject>> = self
-            .list(None)
-            .into_iter()
-            .filter(|held| restored || version(held) <= listed)
-            .filter(|held| !present.contains(&(namespace(held), name(held))))
-            .collect();
-        for object in gone {
-            self.remove(namespace(&object), name(&object));
-            changed.insert(namespace(&object).to_owned());
+        let mut gone = Vec::new();
+        for (namespace, names) in &self.objects {
+            for (name, held) in names {
+                let told = restored || held.version <= listed;
+                if told && !present.contains(&(namespace.as_str(), name.as_str())) {
+                    gone.push((namespace.clone(), name.clone()));
+                }
+            }
+        }
+        for (namespace, name) in gone {
+            self.remove(&namespace, &name);
+            changed.insert(namespace);
         }
         for object in objects {
             let held = self.held(&object);
@@ -97,25 +96,23 @@ impl Shelf {
             } else {
                 held.is_none_or(|held| held < version(&object))
             };
-            if news {
-                changed.insert(namespace(&object).to_owned());
-                self.insert(object);
+            let namespace = namespace(&object).to_owned();
+            if news && self.insert(object) {
+                changed.insert(namespace);
             }
         }
         changed
     }
 
     fn held(&self, object: &DynamicObject) -> Option<u64> {
-        self.objects.get(namespace(object))?.get(name(object)).map(|held| version(held))
+        self.objects.get(namespace(object))?.get(name(object)).map(|held| held.version)
     }
 
-    fn insert(&mut self, mut object: DynamicObject) {
-        // Only what our own manager owns is ever asked for, and the field sets of others are large.
-        if let Some(fields) = &mut object.metadata.managed_fields {
-            fields.retain(|entry| entry.manager.as_deref() == Some(MANAGER));
-        }
+    fn insert(&mut self, object: DynamicObject) -> bool {
         let (namespace, name) = (namespace(&object).to_owned(), name(&object).to_owned());
-        self.objects.entry(namespace).or_default().insert(name, Arc::new(object));
+        let Some(held) = Held::new(version(&object), object) else { return false };
+        self.objects.entry(namespace).or_default().insert(name, Arc::new(held));
+        true
     }
 
     fn remove(&mut self, namespace: &str, name: &str) {
