@@ -28,7 +28,9 @@ pub(crate) async fn serve(listener: TcpListener, world: World, stop: Cancellatio
     let routes = Router::new()
         .merge(crate::openstack::router(&world))
         .merge(crate::kubernetes::router(&world))
+        .merge(crate::control::router())
         .fallback(unknown)
+        .method_not_allowed_fallback(unknown)
         .layer(axum::middleware::from_fn_with_state(world.clone(), observe))
         .with_state(world);
     let listener = Connections { listener, stop };

@@ -16,10 +16,12 @@
 
 pub mod clock;
 mod config;
+mod control;
 pub mod controllers;
 pub mod faults;
 mod http;
 mod ids;
+mod inventory;
 mod journal;
 pub mod kubernetes;
 pub mod openstack;
@@ -36,6 +38,7 @@ pub use crate::clock::Speed;
 pub use crate::config::{Config, Timings};
 pub use crate::faults::Faults;
 pub use crate::ids::Ids;
+pub use crate::inventory::{Entry, Inventory};
 pub use crate::journal::{Journal, Requests, Route, RouteCount};
 pub use crate::world::World;
 
@@ -105,6 +108,24 @@ impl Sandbox {
     #[must_use]
     pub fn kubeconfig(&self) -> String {
         kubernetes::kubeconfig(self.world.base_url())
+    }
+
+    /// A clouds.yaml with the cloud `sandbox`: password, project `demo`, region `RegionOne`.
+    #[must_use]
+    pub fn clouds_yaml(&self) -> String {
+        control::clouds_yaml(self.world.base_url())
+    }
+
+    /// Every OpenStack resource of the project `demo`.
+    #[must_use]
+    pub fn inventory(&self) -> Inventory {
+        Inventory::of(&self.world.openstack(), "demo")
+    }
+
+    /// Sets a limit of the project `demo`: `("compute", "cores", 4)`; -1 is no limit.
+    pub fn set_quota(&self, service: &str, resource: &str, limit: i64) {
+        // The project is part of the seed: it is there.
+        let _ = self.world.openstack().set_quota("demo", service, resource, limit);
     }
 
     /// What has been requested so far.

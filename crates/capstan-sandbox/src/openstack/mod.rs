@@ -6,6 +6,7 @@ pub mod compute;
 mod error;
 pub mod identity;
 pub mod image;
+pub mod load_balancer;
 pub mod network;
 mod query;
 mod quotas;
@@ -29,6 +30,7 @@ use self::compute::Nova;
 use self::error::Shape;
 use self::identity::{Identity, Login, Token};
 use self::image::Glance;
+use self::load_balancer::Octavia;
 use self::network::{AllocationPool, Network, NetworkCreate, Neutron, Subnet, SubnetCreate};
 use self::quotas::Quotas;
 use self::volume::Cinder;
@@ -51,6 +53,9 @@ pub struct OpenStack {
     timings: Timings,
     pub(crate) compute: Nova,
     pub(crate) image: Glance,
+    pub(crate) load_balancer: Octavia,
+    /// Id of the one flavor of load balancers.
+    load_balancer_flavor: String,
     pub(crate) network: Neutron,
     pub(crate) volume: Cinder,
     pub(crate) quotas: Quotas,
@@ -60,6 +65,7 @@ impl OpenStack {
     pub(crate) fn new(config: &Config, clock: Clock, ids: Ids, faults: Faults) -> Self {
         let identity = Identity::new(&ids);
         let (compute, volume) = (Nova::new(&ids), Cinder::new(&ids));
+        let load_balancer_flavor = ids.uuid();
         let mut cloud = Self {
             clock,
             ids,
@@ -69,6 +75,8 @@ impl OpenStack {
             timings: config.timings.clone(),
             compute,
             image: Glance::default(),
+            load_balancer: Octavia::default(),
+            load_balancer_flavor,
             network: Neutron::default(),
             volume,
             quotas: Quotas::default(),
@@ -164,6 +172,7 @@ pub(crate) fn router(world: &World) -> Router<World> {
         .merge(network::router())
         .merge(image::router())
         .merge(volume::router())
+        .merge(load_balancer::router())
         .layer(from_fn_with_state(world.clone(), render_errors))
 }
 

@@ -51,6 +51,20 @@ impl Query {
         }
     }
 
+    /// Octavia filters by what a resource refers to: `loadbalancer_id=ID` is `loadbalancers` with `id=ID`.
+    pub(crate) fn name_references(&mut self) {
+        for (key, value) in &mut self.pairs {
+            let attribute = match key.as_str() {
+                "loadbalancer_id" | "load_balancer_id" => "loadbalancers",
+                "listener_id" => "listeners",
+                "pool_id" => "pools",
+                _ => continue,
+            };
+            attribute.clone_into(key);
+            value.insert_str(0, "id=");
+        }
+    }
+
     /// The query without `marker`, ready for one to be appended.
     pub(crate) fn without_marker(&self) -> String {
         let kept = self.pairs.iter().filter(|(key, _)| key != "marker" && key != "page_reverse");

@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
+use axum::handler::Handler;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -17,12 +18,22 @@ use crate::World;
 
 /// `GET` and `POST` on the collection, `GET`, `PUT` and `DELETE` on one.
 pub(crate) fn collection<R: Resource>(routes: Router<World>, shape: Shape, path: &str) -> Router<World> {
+    collection_with_delete::<R, _, _>(routes, shape, path, delete::<R>)
+}
+
+/// The same, with a delete of its own.
+pub(crate) fn collection_with_delete<R: Resource, H: Handler<T, World>, T: 'static>(
+    routes: Router<World>,
+    shape: Shape,
+    path: &str,
+    delete: H,
+) -> Router<World> {
     let create = move |world, caller, bytes| create::<R>(shape, world, caller, bytes);
     let update = move |world, caller, path, bytes| update::<R>(shape, world, caller, path, bytes);
     let list = move |world, caller, query, uri| list::<R>(shape, world, caller, query, uri);
     routes
         .route(path, get(list).post(create))
-        .route(&format!("{path}/{{id}}"), get(show::<R>).put(update).delete(delete::<R>))
+        .route(&format!("{path}/{{id}}"), get(show::<R>).put(update).delete(delete))
 }
 
 /// One under its name: `{"network": {...}}`.
@@ -37,7 +48,10 @@ async fn list<R: Resource>(
     RawQuery(text): RawQuery,
     uri: Uri,
 ) -> Result<axum::Json<Value>, ApiError> {
-    let query = Query::parse(text.as_deref());
+    let mut query = Query::parse(text.as_deref());
+    if shape == Shape::Octavia {
+        query.name_references();
+    }
     let views = {
         let cloud = world.openstack();
         // The usual filters first: they spare most of the views.
@@ -49,7 +63,10 @@ async fn list<R: Resource>(
         };
         R::find(&cloud, &caller, fits).map(|each| each.view(&cloud)).collect()
     };
-    let page = query::page::<R>(&query, views)?;
+    let page = query::page::<R>(&query, views).map_err(|error| match shape {
+        Shape::Octavia => ApiError::bad_request("One or more arguments are either duplicate or invalid"),
+        _ => error,
+    })?;
     let url = format!("{}{}", world.base_url(), uri.path());
     Ok(axum::Json(query::collection(R::MANY, &url, &query, page, shape == Shape::Octavia)))
 }
