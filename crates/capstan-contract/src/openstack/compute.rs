@@ -1,8 +1,9 @@
 //! Nova.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
+use capstan_openstack::ServiceType;
 use capstan_openstack::compute::{Policy, ServerFilter};
 use capstan_openstack::network::Filter;
 use serde_json::json;
@@ -14,6 +15,8 @@ use super::site::{refused, refused_with};
 const FLAVOR: &str = "SCS-2V-4-20s";
 /// Without one.
 const DISKLESS: &str = "SCS-2V-4";
+/// An availability zone with few hosts.
+const ZONE: &str = "az2";
 
 /// Flavors say whether they have a root disk: without one a server needs a volume.
 ///
@@ -110,34 +113,73 @@ pub async fn diskless_flavor_boots_a_volume(site: &Site) -> Result<()> {
     .await
 }
 
-/// More servers than hosts in a group of hard anti-affinity: accepted, then `ERROR` with a fault that says why. It stays
-/// so: only removing the server helps.
+/// Servers of a group of hard anti-affinity are on different hosts, and the group lists them.
 ///
 /// # Errors
 /// It is not so.
-pub async fn hard_anti_affinity_ends_in_a_fault(site: &Site) -> Result<()> {
+pub async fn hard_anti_affinity_spreads(site: &Site) -> Result<()> {
+    /// The host, as far as a project may see it.
+    #[derive(serde::Deserialize)]
+    struct Placed {
+        #[serde(rename = "hostId")]
+        host: String,
+    }
     let compute = site.cloud.compute()?;
     let (network, _) = site.network("net").await?;
     let image = site.bootable_image().await?;
     let group = compute.create_server_group(&site.name("group"), Policy::AntiAffinity).await?;
-    ensure!(group.policy() == Some(Policy::AntiAffinity), "{group:?}");
-    for number in 0..6 {
+    ensure!(group.policy() == Some(Policy::AntiAffinity) && group.members.is_empty(), "{group:?}");
+    let mut hosts = BTreeSet::new();
+    let mut servers = BTreeSet::new();
+    for what in ["one", "two"] {
+        let more = json!({ "imageRef": image.id, "os:scheduler_hints": { "group": group.id } });
+        let id = site.server(what, FLAVOR, json!([{ "uuid": network.id }]), more).await?;
+        ensure!(site.settled(&id).await?.status == "ACTIVE");
+        let call = site.service(ServiceType::Compute)?.get(&["servers", &id]);
+        hosts.insert(call.one::<Placed>("server").await?.host);
+        servers.insert(id);
+    }
+    ensure!(hosts.len() == 2, "{hosts:?}");
+    let groups = compute.server_groups().await?;
+    let group = groups.into_iter().find(|other| other.id == group.id).context("the group is listed")?;
+    ensure!(group.members.into_iter().collect::<BTreeSet<_>>() == servers, "the group lists its servers");
+    Ok(())
+}
+
+/// A placement that is impossible is accepted, and ends in `ERROR` with a fault that says why. It stays so: only removing
+/// the server helps.
+///
+/// # Errors
+/// It is not so.
+pub async fn impossible_placement_ends_in_a_fault(site: &Site) -> Result<()> {
+    let compute = site.cloud.compute()?;
+    let (network, _) = site.network("net").await?;
+    let image = site.bootable_image().await?;
+    let group = compute.create_server_group(&site.name("group"), Policy::AntiAffinity).await?;
+    // More servers than the zone has hosts: one in the test bed, ten in the sandbox.
+    let mut failed = None;
+    for number in 0..=10 {
         let more = json!({
-            "imageRef": image.id, "availability_zone": "az2", "os:scheduler_hints": { "group": group.id },
+            "imageRef": image.id, "availability_zone": ZONE, "os:scheduler_hints": { "group": group.id },
         });
-        let id = site.server(&number.to_string(), FLAVOR, json!([{ "uuid": network.id }]), more).await?;
+        let name = format!("server-{number}");
+        let id = site.server(&name, FLAVOR, json!([{ "uuid": network.id }]), more).await?;
         let server = site.settled(&id).await?;
         if server.status == "ERROR" {
-            ensure!(number > 0, "the first has to find a place");
-            let fault = server.fault.context("a server in ERROR has a fault")?;
-            ensure!(fault.message.contains("No valid host"), "{fault:?}");
-            return Ok(());
+            failed = Some(server);
+            break;
         }
-        let groups = compute.server_groups().await?;
-        let members = groups.into_iter().find(|other| other.id == group.id).map(|group| group.members);
-        ensure!(members.is_some_and(|members| members.contains(&id)), "the group lists its servers");
+        ensure!(server.status == "ACTIVE" && server.availability_zone == ZONE, "{server:?}");
     }
-    anyhow::bail!("six servers found six hosts in `az2`")
+    let failed = failed.with_context(|| format!("all servers found a host in `{ZONE}`"))?;
+    ensure!(failed.name != site.name("server-0"), "the first has to find a place");
+    let fault = failed.fault.context("a server in ERROR has a fault")?;
+    ensure!(fault.message.contains("No valid host") && fault.code == 500, "{fault:?}");
+    // The list tells it, too: one call for all servers of a cluster is enough.
+    let ours = ServerFilter { name_prefix: Some(failed.name), ..ServerFilter::default() };
+    let listed = compute.servers(&ours).await?;
+    ensure!(listed.len() == 1 && listed[0].fault.as_ref() == Some(&fault), "{listed:?}");
+    Ok(())
 }
 
 /// Names of server groups are not unique: look before making one, and be ready for two.
