@@ -8,6 +8,7 @@ use capstan_engine::Failure;
 use capstan_kube::conditions::Conditions;
 use capstan_kube::{DynamicObject, Kind};
 
+use crate::control_plane::Replicas;
 use crate::failure;
 use crate::subject::Subject;
 
@@ -97,27 +98,35 @@ pub(crate) fn initialising(subject: &Subject) -> String {
     format!("kubeadm to initialise the control plane on `{name}`")
 }
 
-/// What a cluster whose machines are not all as wanted waits for.
+/// What a cluster whose machines are not all as wanted waits for: `control-plane 2/3, default 0/2 (why)`.
 pub(crate) fn rolling(subject: &Subject) -> String {
-    let mut waits = Vec::new();
-    let groups =
-        subject.list(&Kind::KUBEADM_CONTROL_PLANE).into_iter().chain(subject.list(&Kind::MACHINE_DEPLOYMENT));
-    for group in groups {
-        let replicas = crate::control_plane::Replicas::of(&group);
-        if replicas.is_settled() {
-            continue;
-        }
-        let name = group.metadata.name.as_deref().unwrap_or_default();
-        let short = name.strip_prefix(&format!("{}-", subject.names().base())).unwrap_or(name);
-        waits.push(format!(
-            "{short}: {} of {} machines up to date, {} available{}",
-            replicas.up_to_date.min(replicas.desired),
-            replicas.desired,
-            replicas.available,
-            because(group_trouble(&group)),
-        ));
+    let groups: Vec<_> = subject
+        .list(&Kind::KUBEADM_CONTROL_PLANE)
+        .into_iter()
+        .chain(subject.list(&Kind::MACHINE_DEPLOYMENT))
+        .collect();
+    let unsettled: Vec<_> = groups
+        .iter()
+        .map(|group| (group, Replicas::of(group)))
+        .filter(|(_, replicas)| !replicas.is_settled())
+        .collect();
+    let counts: Vec<_> = unsettled
+        .iter()
+        .map(|(group, replicas)| {
+            let name = group.metadata.name.as_deref().unwrap_or_default();
+            let short = name.strip_prefix(&format!("{}-", subject.names().base())).unwrap_or(name);
+            // Up to date and available: while a rollout is under way, old machines are available, too.
+            let done = replicas.up_to_date.min(replicas.available).min(replicas.desired);
+            let extra = replicas.existing.saturating_sub(replicas.desired);
+            let extra = if extra == 0 { String::new() } else { format!(" and {extra} to go") };
+            format!("{short} {done}/{}{extra}", replicas.desired)
+        })
+        .collect();
+    if counts.is_empty() {
+        return "the machines to be counted".to_owned();
     }
-    if waits.is_empty() { "the machines to be counted".to_owned() } else { waits.join("; ") }
+    let why = unsettled.iter().find_map(|(group, _)| group_trouble(group));
+    format!("machines: {}{}", counts.join(", "), because(why))
 }
 
 /// What a cluster that is being deleted waits for.
@@ -162,26 +171,31 @@ fn server_warning(subject: &Subject, name: &str) -> Option<String> {
     condition_error(&server).filter(|message| !message.is_empty())
 }
 
-/// What a group's controller says about why it isn't done.
+/// What a group's controller says about why it isn't done, where it is more than that somebody else isn't, either.
 fn group_trouble(group: &DynamicObject) -> Option<String> {
     let conditions = Conditions::of(group);
-    [
-        "ControlPlaneComponentsHealthy",
-        "EtcdClusterHealthy",
-        "MachinesReady",
-        "Available",
-        "RollingOut",
-        "ScalingUp",
-    ]
-    .iter()
-    .filter_map(|kind| conditions.find(kind))
-    .filter(|condition| {
-        let negative = matches!(condition.kind.as_str(), "RollingOut" | "ScalingUp");
-        (condition.status == capstan_kube::conditions::Status::True) == negative
-    })
-    .map(|condition| one_line(&condition.message))
-    .find(|message| !message.is_empty())
+    TROUBLES
+        .iter()
+        .filter_map(|kind| conditions.find(kind))
+        .filter(|condition| condition.status == capstan_kube::conditions::Status::False)
+        .map(|condition| one_line(&condition.message))
+        .find(|message| !message.is_empty() && !NOISE.iter().any(|noise| message.contains(noise)))
 }
+
+/// Conditions of a group that tell trouble, the gravest first.
+const TROUBLES: [&str; 4] =
+    ["EtcdClusterHealthy", "ControlPlaneComponentsHealthy", "MachinesReady", "Available"];
+
+/// What these conditions say while everything goes its way.
+const NOISE: [&str; 7] = [
+    "Waiting for",
+    "not yet reported",
+    "available replicas, at least",
+    "dataSecretCreated",
+    "WaitingFor",
+    "provisioned is false",
+    "Control plane not yet initialized",
+];
 
 /// Messages of Cluster API are lists over several lines.
 fn one_line(message: &str) -> String {
@@ -191,7 +205,7 @@ fn one_line(message: &str) -> String {
         .filter(|line| !line.is_empty())
         .collect();
     let text = lines.join(", ");
-    match text.char_indices().nth(200) {
+    match text.char_indices().nth(160) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }

@@ -26,6 +26,11 @@ pub enum Direction {
 pub trait Describe {
     /// The change as a line of the plan.
     fn describe(&self) -> PlannedChange;
+
+    /// Whether it is bookkeeping of our own, such as writing a status: done without a word, and no part of a plan.
+    fn is_bookkeeping(&self) -> bool {
+        false
+    }
 }
 
 impl Describe for PlannedChange {
@@ -170,6 +175,8 @@ pub trait Any: Send + Sync + 'static {
 pub trait ErasedChange: Send + Sync {
     /// The change as a line of the plan.
     fn describe(&self) -> PlannedChange;
+    /// See [`Describe::is_bookkeeping`].
+    fn is_bookkeeping(&self) -> bool;
     /// Makes the change.
     ///
     /// # Errors
@@ -226,6 +233,10 @@ impl<C: Component> Any for Erased<C> {
 impl<C: Component> ErasedChange for BoundChange<C> {
     fn describe(&self) -> PlannedChange {
         self.change.describe()
+    }
+
+    fn is_bookkeeping(&self) -> bool {
+        self.change.is_bookkeeping()
     }
 
     async fn apply(&self, cx: &StepCx) -> Result<(), Failure> {

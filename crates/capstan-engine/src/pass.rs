@@ -253,17 +253,24 @@ async fn apply_all(
     cx: &StepCx,
     applied: &mut usize,
 ) -> Result<bool, Failure> {
-    let lines = changes.iter().map(|change| headline(&change.describe())).collect();
-    cx.announce(EventKind::StepStarted { component: component.to_owned(), changes: lines });
+    let lines: Vec<_> = lines(changes).map(|change| headline(&change)).collect();
+    if !lines.is_empty() {
+        cx.announce(EventKind::StepStarted { component: component.to_owned(), changes: lines });
+    }
     for change in changes {
         if cx.is_cancelled() {
             return Ok(false);
         }
         tracing::debug!(change = %headline(&change.describe()), at = ?cx.now(), "apply");
         change.apply(cx).await?;
-        *applied += 1;
+        *applied += usize::from(!change.is_bookkeeping());
     }
     Ok(true)
+}
+
+/// The changes as lines of the plan.
+fn lines(changes: &[Box<dyn ErasedChange>]) -> impl Iterator<Item = PlannedChange> {
+    changes.iter().filter(|change| !change.is_bookkeeping()).map(|change| change.describe())
 }
 
 /// A change in one line: `create Cluster prod-web`.

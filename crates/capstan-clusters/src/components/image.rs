@@ -58,7 +58,7 @@ impl NodeImage {
         Some(Registration {
             fleet: self.0.names().fleet().to_owned(),
             name: spec.name_for(&facts.version),
-            version: facts.version.clone(),
+            version: facts.version,
             source: spec.source_for(&facts.version)?,
             folder: self.0.folder.clone(),
             sha256: spec.sha256.clone(),

@@ -58,6 +58,21 @@ impl Machines {
         Self { subject, failed_before: OnceLock::new() }
     }
 
+    /// Whether the control plane has its first machine and wants more: it gets them only when the first has an address,
+    /// which the cloud controller manager gives it.
+    fn grows(&self) -> bool {
+        self.subject.get(&Kind::KUBEADM_CONTROL_PLANE, &self.subject.names().control_plane()).is_some_and(
+            |object| {
+                let replicas = Replicas::of(&object);
+                let initialised =
+                    object.data["status"]["initialization"]["controlPlaneInitialized"].as_bool();
+                initialised.unwrap_or_default()
+                    && replicas.desired > 1
+                    && replicas.up_to_date < replicas.desired
+            },
+        )
+    }
+
     fn is_settled(&self) -> bool {
         let control_planes = self.subject.list(&Kind::KUBEADM_CONTROL_PLANE);
         let groups = self.subject.list(&Kind::MACHINE_DEPLOYMENT);
@@ -91,7 +106,7 @@ impl Component for Machines {
             .failed_before
             .get_or_init(|| failed.iter().map(|machine| machine.uid.clone()).collect())
             .clone();
-        let waits_on = match workload_api::lacks_cloud_controller(&self.subject).await {
+        let waits_on = match self.grows() && workload_api::lacks_cloud_controller(&self.subject).await {
             true => format!(
                 "the OpenStack cloud controller manager in the cluster (nodes have no address before; {})",
                 diagnosis::rolling(&self.subject)

@@ -41,7 +41,7 @@ pub struct Seen {
 pub enum Change {
     /// Write the desired state.
     Write(PlannedChange),
-    /// Write the status. That is bookkeeping; plans don't show it.
+    /// Write the status.
     Status(Box<WorkloadClusterStatus>),
     /// Delete it.
     Delete(String),
@@ -56,6 +56,10 @@ impl Describe for Change {
                 .because(status.phase.to_string()),
             Self::Delete(name) => PlannedChange::new(Record::EARLY, object(name), ChangeClass::Deletes),
         }
+    }
+
+    fn is_bookkeeping(&self) -> bool {
+        matches!(self, Self::Status(_))
     }
 }
 

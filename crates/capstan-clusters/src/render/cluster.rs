@@ -35,7 +35,9 @@ fn openstack_cluster(input: Input<'_>) -> Value {
     set(&mut load_balancer, "allowedCIDRs", json!(document.api.allowed_cidrs));
 
     let mut spec = json!({
-        "identityRef": { "name": input.names.cloud_config_secret(), "cloudName": names::CLOUD_NAME },
+        "identityRef": {
+            "type": "Secret", "name": input.names.cloud_config_secret(), "cloudName": names::CLOUD_NAME,
+        },
         "apiServerLoadBalancer": load_balancer,
         // The nodes of a cluster trust one another: pod traffic of any network plugin runs between them.
         "managedSecurityGroups": { "allowAllInClusterTraffic": true },

@@ -108,3 +108,6 @@ fn set(object: &mut Value, key: &str, value: impl Into<Value>) {
         fields.insert(key.to_owned(), value);
     }
 }
+
+#[cfg(test)]
+mod tests;

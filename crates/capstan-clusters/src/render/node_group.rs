@@ -125,6 +125,8 @@ fn deployment(
     let spec = json!({
         "clusterName": cluster,
         "replicas": zone.replicas,
+        // Required; the webhook adds the labels by which the machines of a deployment are found.
+        "selector": { "matchLabels": {} },
         "template": template,
         "rollout": { "strategy": {
             "type": "RollingUpdate",

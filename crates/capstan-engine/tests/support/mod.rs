@@ -6,19 +6,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use capstan_core::plan::{ChangeClass, PlannedChange};
 use capstan_engine::{
-    Any, Clock, Component, Direction, Driver, Event, Events, Failure, StepCx, SystemClock, Verdict, erase,
+    Any, Component, Direction, Driver, Event, Events, Failure, StepCx, SystemClock, Verdict, erase,
 };
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// What happened, in order: `observe a`, `apply a:create`.
-pub type Log = Arc<Mutex<Vec<String>>>;
+pub(crate) type Log = Arc<Mutex<Vec<String>>>;
 
 type Script = dyn Fn(Direction, usize) -> Verdict<PlannedChange> + Send + Sync;
 type Fault = dyn Fn(usize) -> Result<(), Failure> + Send + Sync;
 
 /// A scripted component: its verdict depends on how many changes were applied so far.
-pub struct Mock {
+pub(crate) struct Mock {
     name: &'static str,
     after: &'static [&'static str],
     log: Log,
@@ -31,7 +31,7 @@ pub struct Mock {
 
 impl Mock {
     /// Creates one thing, then it is in sync.
-    pub fn new(name: &'static str, after: &'static [&'static str], log: &Log) -> Self {
+    pub(crate) fn new(name: &'static str, after: &'static [&'static str], log: &Log) -> Self {
         Self {
             name,
             after,
@@ -48,7 +48,7 @@ impl Mock {
         }
     }
 
-    pub fn verdict(
+    pub(crate) fn verdict(
         mut self,
         script: impl Fn(Direction, usize) -> Verdict<PlannedChange> + Send + Sync + 'static,
     ) -> Self {
@@ -56,22 +56,22 @@ impl Mock {
         self
     }
 
-    pub fn fault(mut self, fault: impl Fn(usize) -> Result<(), Failure> + Send + Sync + 'static) -> Self {
+    pub(crate) fn fault(mut self, fault: impl Fn(usize) -> Result<(), Failure> + Send + Sync + 'static) -> Self {
         self.fault = Box::new(fault);
         self
     }
 
-    pub fn takes(mut self, observe: Duration, apply: Duration) -> Self {
+    pub(crate) fn takes(mut self, observe: Duration, apply: Duration) -> Self {
         (self.observe_takes, self.apply_takes) = (observe, apply);
         self
     }
 
-    pub fn any(self) -> Arc<dyn Any> {
+    pub(crate) fn any(self) -> Arc<dyn Any> {
         erase(self)
     }
 }
 
-pub fn change(name: &str, class: ChangeClass) -> PlannedChange {
+pub(crate) fn change(name: &str, class: ChangeClass) -> PlannedChange {
     PlannedChange::new(name, name, class)
 }
 
@@ -111,14 +111,14 @@ impl Component for Mock {
 }
 
 /// A driver with the handles that a test needs.
-pub struct Rig {
-    pub driver: Driver,
-    pub events: mpsc::UnboundedReceiver<Event>,
-    pub cancel: CancellationToken,
-    pub changed: watch::Sender<u64>,
+pub(crate) struct Rig {
+    pub(crate) driver: Driver,
+    pub(crate) events: mpsc::UnboundedReceiver<Event>,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) changed: watch::Sender<u64>,
 }
 
-pub fn rig(components: Vec<Arc<dyn Any>>, direction: Direction, deadline: Option<Duration>) -> Rig {
+pub(crate) fn rig(components: Vec<Arc<dyn Any>>, direction: Direction, deadline: Option<Duration>) -> Rig {
     let (sender, events) = Events::channel("subject");
     let cancel = CancellationToken::new();
     let (changed, receiver) = watch::channel(0);
@@ -134,7 +134,7 @@ pub fn rig(components: Vec<Arc<dyn Any>>, direction: Direction, deadline: Option
     Rig { driver, events, cancel, changed }
 }
 
-pub fn drain(events: &mut mpsc::UnboundedReceiver<Event>) -> Vec<Event> {
+pub(crate) fn drain(events: &mut mpsc::UnboundedReceiver<Event>) -> Vec<Event> {
     let mut all = Vec::new();
     while let Ok(event) = events.try_recv() {
         all.push(event);
@@ -142,6 +142,6 @@ pub fn drain(events: &mut mpsc::UnboundedReceiver<Event>) -> Vec<Event> {
     all
 }
 
-pub fn taken(log: &Log) -> Vec<String> {
+pub(crate) fn taken(log: &Log) -> Vec<String> {
     std::mem::take(&mut log.lock().unwrap())
 }

@@ -143,7 +143,7 @@ fn version(
 ) -> Option<KubernetesVersion> {
     let (spec, wanted) = (&cluster.spec, &cluster.spec.kubernetes.version);
     if wanted.is_release() {
-        return Some(wanted.clone());
+        return Some(*wanted);
     }
     let published: Vec<_> = world
         .images
