@@ -82,7 +82,9 @@ pub(super) fn fill(world: &World) {
 
 fn deployment(server: &ApiServer, namespace: &str, name: &str, image: &str) -> Value {
     let provider = PROVIDERS.iter().find(|(ns, ..)| *ns == namespace).map(|(_, provider, ..)| *provider);
-    let mut labels = json!({"app.kubernetes.io/name": name, "app": name});
+    // cert-manager's chart names its release, ORC's manifest itself.
+    let program = if namespace == "orc-system" { "orc" } else { name };
+    let mut labels = json!({"app.kubernetes.io/name": program, "app.kubernetes.io/instance": namespace, "app": name});
     if let Some(provider) = provider {
         labels = json!({"cluster.x-k8s.io/provider": provider, "clusterctl.cluster.x-k8s.io": "", "control-plane": "controller-manager"});
     }
