@@ -61,7 +61,7 @@ pub struct Server {
     /// Addresses by name of the network.
     #[serde(default, deserialize_with = "or_default")]
     pub addresses: BTreeMap<String, Vec<Address>>,
-    /// Why it is in `ERROR`.
+    /// Why it is in `ERROR`. Lists leave it out for servers that found no host (seen in Zed): ask for the server.
     #[serde(default)]
     pub fault: Option<Fault>,
     /// When it was made (RFC 3339).

