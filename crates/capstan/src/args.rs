@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{cluster, completion, image, init, schema};
+use crate::commands::{cluster, completion, demo, image, init, sandbox, schema};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -92,6 +92,10 @@ pub(crate) enum Color {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Show everything on the built-in sandbox: no cloud, no account, no containers
+    Demo(demo::Args),
+    /// Run the built-in sandbox: a simulated OpenStack and management plane to play with
+    Sandbox(sandbox::Args),
     /// Write a fleet folder, from questions or from flags
     Init(init::Args),
     /// Check what clusters need before they are made, all problems in one list

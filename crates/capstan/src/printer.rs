@@ -15,6 +15,8 @@ use crate::settings::Settings;
 pub(crate) struct Printer {
     output: Output,
     color: bool,
+    /// Results are not printed: the command is a part of another one.
+    mute: bool,
     /// Prints lines above a live display, while there is one.
     above: Arc<Mutex<Option<indicatif::MultiProgress>>>,
 }
@@ -60,16 +62,17 @@ struct ErrorReport<'a> {
 
 impl Printer {
     pub(crate) fn new(settings: &Settings) -> Self {
-        Self { output: settings.output, color: settings.color, above: Arc::default() }
+        Self { output: settings.output, color: settings.color, mute: false, above: Arc::default() }
     }
 
     /// A printer for what happens before there are settings.
     pub(crate) fn plain() -> Self {
-        Self { output: Output::Text, color: false, above: Arc::default() }
+        Self { output: Output::Text, color: false, mute: false, above: Arc::default() }
     }
 
-    pub(crate) const fn output(&self) -> Output {
-        self.output
+    /// A printer for commands that are part of another one, which has a result of its own.
+    pub(crate) fn without_results(&self) -> Self {
+        Self { mute: true, ..self.clone() }
     }
 
     pub(crate) fn style(&self, style: Style, text: &str) -> String {
@@ -82,6 +85,9 @@ impl Printer {
         value: &T,
         text: impl FnOnce() -> String,
     ) -> Result<(), CommandError> {
+        if self.mute {
+            return Ok(());
+        }
         let rendered = match self.output {
             Output::Text => text(),
             Output::Json => serde_json::to_string_pretty(value).map_err(CommandError::failed)?,
@@ -112,16 +118,6 @@ impl Printer {
     /// A message in a style.
     pub(crate) fn styled_message(&self, style: Style, text: &str) {
         self.message(&self.style(style, text));
-    }
-
-    /// A warning.
-    pub(crate) fn warning(&self, text: &str) {
-        match self.output {
-            Output::Text => self.line(&format!("{} {text}", self.style(Style::Attention, "warning:"))),
-            Output::Json | Output::Yaml => {
-                self.line(&serde_json::json!({"event": "warning", "message": text}).to_string());
-            }
-        }
     }
 
     /// A line on standard error, above the live display if there is one. There is nobody left to tell that standard

@@ -122,6 +122,11 @@ impl Settings {
         settings
     }
 
+    /// The same settings with every question answered.
+    pub(crate) fn without_questions(&self) -> Self {
+        Self { yes: true, ..self.clone() }
+    }
+
     /// Who this process is to others that want to write to the same cluster.
     pub(crate) fn holder(&self) -> String {
         format!("{HOLDER}{}, process {}", host(), std::process::id())

@@ -58,7 +58,8 @@ struct Written {
 }
 
 pub(crate) fn run(args: Args, settings: &Settings, printer: &Printer) -> CommandResult {
-    let folder = settings.environment.cwd.join(&args.folder);
+    // Without the `.` that stands for the current folder.
+    let folder: PathBuf = settings.environment.cwd.join(&args.folder).components().collect();
     if folder.join(FLEET_FILE).exists() && !args.force {
         return Err(CommandError::usage(format!("`{}` holds a fleet already", args.folder.display()))
             .hint("replace its files: --force"));

@@ -2,10 +2,12 @@
 
 pub(crate) mod cluster;
 pub(crate) mod completion;
+pub(crate) mod demo;
 pub(crate) mod image;
 pub(crate) mod init;
 mod plan;
 mod preflight;
+pub(crate) mod sandbox;
 pub(crate) mod schema;
 mod status;
 mod up;
@@ -19,6 +21,8 @@ use crate::settings::Settings;
 /// Runs a command.
 pub(crate) async fn run(command: Command, settings: &Settings, printer: &Printer) -> CommandResult {
     match command {
+        Command::Demo(args) => demo::run(args, settings, printer).await,
+        Command::Sandbox(args) => sandbox::run(args, settings, printer).await,
         Command::Init(args) => init::run(args, settings, printer),
         Command::Preflight(args) => preflight::run(&args, settings, printer).await,
         Command::Plan(args) => plan::run(&args, settings, printer).await,

@@ -47,12 +47,8 @@ pub(crate) async fn of_clusters(
 
 /// Prints plans and makes an exit code of them.
 pub(crate) fn conclude(plans: &[SubjectPlan], printer: &Printer) -> CommandResult {
-    let mut all = Plan::default();
-    for plan in plans {
-        all.changes.extend(plan.plan.changes.iter().cloned());
-    }
-    let counts = all.counts();
-    printer.result(&Plans { plans, counts }, || shown(plans, &counts, printer))?;
+    let counts = counts(plans);
+    printer.result(&Plans { plans, counts }, || in_words(plans, printer))?;
     let failed: Vec<_> = plans.iter().filter_map(|plan| plan.failed.as_deref()).collect();
     if !failed.is_empty() {
         return Err(CommandError::failed(failed.join("\n  ")));
@@ -67,7 +63,15 @@ pub(crate) fn conclude(plans: &[SubjectPlan], printer: &Printer) -> CommandResul
         let error = CommandError::blocked(in_the_way.join("\n  "));
         return Err(plans.iter().fold(error, |error, plan| with_hints(error, &plan.plan)));
     }
-    Ok(if all.is_empty() { Done::Done } else { Done::ChangesFound })
+    Ok(if plans.iter().all(|plan| plan.plan.is_empty()) { Done::Done } else { Done::ChangesFound })
+}
+
+fn counts(plans: &[SubjectPlan]) -> Counts {
+    let mut all = Plan::default();
+    for plan in plans {
+        all.changes.extend(plan.plan.changes.iter().cloned());
+    }
+    all.counts()
 }
 
 /// The error with the ways out of a plan's obstacles, none twice.
@@ -80,7 +84,8 @@ pub(crate) fn with_hints(mut error: CommandError, plan: &Plan) -> CommandError {
     error
 }
 
-fn shown(plans: &[SubjectPlan], counts: &Counts, printer: &Printer) -> String {
+/// Plans for people.
+pub(crate) fn in_words(plans: &[SubjectPlan], printer: &Printer) -> String {
     let mut text = String::new();
     for plan in plans {
         let _ = writeln!(text, "{}: {}", printer.style(Style::Strong, &plan.name), plan.plan.counts());
@@ -95,7 +100,7 @@ fn shown(plans: &[SubjectPlan], counts: &Counts, printer: &Printer) -> String {
         }
     }
     if plans.len() > 1 {
-        let _ = writeln!(text, "\nin all: {counts}");
+        let _ = writeln!(text, "\nin all: {}", counts(plans));
     }
     text
 }
@@ -157,7 +162,6 @@ mod tests {
         let waiting = vec!["machines: 1 of 3 nodes".into()];
         let plan = Plan { changes, quota, waiting, blocked: vec![] };
         let plan = SubjectPlan { name: "web".into(), plan, failed: None };
-        let counts = plan.plan.counts();
-        insta::assert_snapshot!(shown(&[plan], &counts, &Printer::plain()));
+        insta::assert_snapshot!(in_words(&[plan], &Printer::plain()));
     }
 }

@@ -1,0 +1,205 @@
+//! The binary against the sandbox: the road from a document to a cluster and away again, with exit codes and outputs.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use capstan_sandbox::{Config, Sandbox, Speed};
+use support::Home;
+use tokio::runtime::Runtime;
+
+const FLEET: &str = "\
+apiVersion: capstan.dev/v1alpha1
+kind: Fleet
+metadata: {name: prod}
+spec:
+  cloud: {name: sandbox}
+  management: {runtime: existing, kubeconfig: {path: kubeconfig}}
+  defaults: {kubernetes: {version: \"1.36\"}}
+";
+const WEB: &str = "\
+apiVersion: capstan.dev/v1alpha1
+kind: WorkloadCluster
+metadata: {name: web}
+spec:
+  controlPlane: {replicas: 1}
+  nodeGroups:
+    - {name: default, replicas: 2} # enough
+";
+
+/// A sandbox and a fleet in it.
+struct Bed {
+    runtime: Runtime,
+    sandbox: Sandbox,
+    home: Home,
+}
+
+impl Bed {
+    fn new() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let config = Config { speed: Speed::Max, ..Config::default() };
+        let sandbox = runtime.block_on(Sandbox::start(config)).unwrap();
+        let home = Home::new();
+        home.write("clouds.yaml", sandbox.clouds_yaml());
+        home.write("kubeconfig", sandbox.kubeconfig());
+        home.write("fleet.yaml", FLEET);
+        home.write("clusters/web.yaml", WEB);
+        Self { runtime, sandbox, home }
+    }
+
+    /// One whose management plane is prepared.
+    fn up() -> Self {
+        let bed = Self::new();
+        let _ = bed.home.run(&["up"]).expect(0);
+        bed
+    }
+
+    fn end(self) {
+        self.runtime.block_on(self.sandbox.shutdown());
+    }
+}
+
+#[test]
+fn a_cluster_from_its_document_to_available_and_away_again() {
+    let bed = Bed::new();
+    let home = &bed.home;
+    let before = bed.sandbox.inventory();
+
+    let planned = home.run(&["plan"]).expect(10);
+    assert!(planned.stdout.contains("+ create Cluster prod-web"), "{}", planned.stdout);
+    assert_eq!(bed.sandbox.inventory(), before, "a plan makes nothing");
+    let _ = home.run(&["up"]).expect(0);
+    let _ = home.run(&["up"]).expect(0);
+    let _ = home.run(&["preflight"]).expect(0);
+    let _ = home.run(&["cluster", "apply"]).expect(0);
+    assert!(bed.sandbox.inventory() != before);
+    let _ = home.run(&["plan"]).expect(0);
+
+    let listed: serde_json::Value =
+        serde_json::from_str(&home.run(&["cluster", "list", "-o", "json"]).expect(0).stdout).unwrap();
+    assert_eq!(listed[0]["name"], "web");
+    assert_eq!(listed[0]["phase"], "Available");
+    assert_eq!(listed[0]["nodes"], "3/3");
+    assert!(home.run(&["status"]).expect(0).stdout.contains("Available"));
+    let kubeconfig = home.run(&["cluster", "kubeconfig", "web"]).expect(0).stdout;
+    assert!(kubeconfig.contains("clusters:"), "{kubeconfig}");
+
+    // Without a typed name nothing goes.
+    let refused = home.run(&["cluster", "delete", "web"]).expect(2);
+    assert!(refused.stderr.contains("--yes"), "{}", refused.stderr);
+    let planned = home.run(&["cluster", "delete", "web", "--dry-run"]).expect(10);
+    assert!(planned.stdout.contains("delete"), "{}", planned.stdout);
+    let _ = home.run(&["cluster", "delete", "web", "--yes"]).expect(0);
+    assert_eq!(bed.sandbox.inventory(), before);
+    let _ = home.run(&["cluster", "delete", "web", "--yes"]).expect(0);
+    bed.end();
+}
+
+#[test]
+fn a_cluster_is_scaled_and_upgraded_through_its_document() {
+    let bed = Bed::up();
+    let home = &bed.home;
+    home.write("clusters/web.yaml", WEB.replace("spec:\n", "spec:\n  kubernetes: {version: \"1.35\"}\n"));
+    let _ = home.run(&["cluster", "apply", "web"]).expect(0);
+
+    let planned = home.run(&["cluster", "scale", "web", "default=3", "--dry-run"]).expect(10);
+    assert!(planned.stdout.contains("spec.replicas: 2 → 3"), "{}", planned.stdout);
+    assert!(home.read("clusters/web.yaml").contains("replicas: 2} # enough"));
+    let _ = home.run(&["cluster", "scale", "web", "default=3"]).expect(0);
+    assert!(home.read("clusters/web.yaml").contains("replicas: 3} # enough"));
+
+    let planned = home.run(&["cluster", "upgrade", "web", "v1.36.1", "--dry-run"]).expect(10);
+    assert!(planned.stdout.contains("rolls 3 machines of default"), "{}", planned.stdout);
+    let _ = home.run(&["cluster", "upgrade", "web", "v1.36.1"]).expect(0);
+    let listed: serde_json::Value =
+        serde_json::from_str(&home.run(&["cluster", "list", "-o", "json"]).expect(0).stdout).unwrap();
+    assert_eq!((&listed[0]["version"], &listed[0]["nodes"]), (&"v1.36.1".into(), &"4/4".into()));
+    bed.end();
+}
+
+#[test]
+fn what_the_cloud_does_not_have_is_told_in_one_list_and_nothing_is_made() {
+    let bed = Bed::up();
+    let before = bed.sandbox.inventory();
+    bed.home.write(
+        "clusters/web.yaml",
+        WEB.replace("replicas: 1}", "replicas: 1, flavor: SCS-2V-4-20, zones: [az9]}")
+            .replace("spec:\n", "spec:\n  sshKeyName: mine\n  network: {external: pubic}\n"),
+    );
+    let ran = bed.home.run(&["preflight"]).expect(3);
+    insta::assert_snapshot!(ran.shown());
+    let ran = bed.home.run(&["cluster", "apply"]).expect(3);
+    assert!(ran.stderr.contains("SCS-2V-4-20s"), "{}", ran.stderr);
+    assert_eq!(bed.sandbox.inventory(), before);
+    bed.end();
+}
+
+#[test]
+fn a_wrong_password_is_told_with_a_way_out() {
+    let bed = Bed::up();
+    let clouds = bed.sandbox.clouds_yaml();
+    let password = clouds.lines().find(|line| line.trim_start().starts_with("password")).unwrap();
+    bed.home
+        .write("clouds.yaml", clouds.replace(password, &password.replace("password:", "password: wrong-")));
+    let ran = bed.home.run(&["cluster", "apply"]).expect(3);
+    assert!(ran.stderr.contains("hint: check user, password"), "{}", ran.stderr);
+    bed.end();
+}
+
+#[test]
+fn events_are_json_lines_for_programs() {
+    let bed = Bed::up();
+    let ran = bed.home.run(&["cluster", "apply", "--output", "json"]).expect(0);
+    let events: Vec<serde_json::Value> =
+        ran.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.iter().any(|event| event["event"] == "step-started"), "{}", ran.stderr);
+    assert_eq!(events.last().unwrap()["how"], "settled");
+    let endings: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(endings[0]["ended"], "settled");
+    bed.end();
+}
+
+#[test]
+fn a_protected_cluster_stays() {
+    let bed = Bed::up();
+    bed.home.write("clusters/web.yaml", WEB.replace("spec:\n", "spec:\n  deletionProtection: true\n"));
+    let ran = bed.home.run(&["cluster", "delete", "web", "--yes"]).expect(3);
+    insta::assert_snapshot!(ran.shown());
+    bed.end();
+}
+
+#[test]
+fn ctrl_c_ends_in_order_and_the_next_run_goes_on() {
+    let runtime = Runtime::new().unwrap();
+    let config = Config { speed: Speed::Times(1.0), ..Config::default() };
+    let sandbox = runtime.block_on(Sandbox::start(config)).unwrap();
+    let home = Home::new();
+    home.write("clouds.yaml", sandbox.clouds_yaml());
+    home.write("kubeconfig", sandbox.kubeconfig());
+    home.write("fleet.yaml", FLEET);
+    home.write("clusters/web.yaml", WEB);
+    let _ = home.run(&["up"]).expect(0);
+
+    let mut command = home.command(&["cluster", "apply"]);
+    let child =
+        command.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    std::thread::park_timeout(std::time::Duration::from_secs(3));
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("run the same command again"), "{stderr}");
+
+    let ran = home.run(&["cluster", "apply", "--timeout", "1s"]).expect(4);
+    assert!(ran.stderr.contains("not finished"), "{}", ran.stderr);
+    runtime.block_on(sandbox.shutdown());
+}
+
+#[test]
+fn the_demo_leaves_nothing_behind() {
+    let home = Home::new();
+    let ran = home.run(&["demo", "--speed", "max", "--output", "json"]).expect(0);
+    let outcome: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(outcome["clean"], true);
+    assert!(outcome["during"]["server"].as_u64() >= Some(5), "{outcome}");
+}
