@@ -308,7 +308,15 @@ impl ApiServer {
             let why = format!(
                 "unable to create new content in namespace {namespace} because it is being terminated"
             );
-            return Err(Status::forbidden(resource, object.name(), why));
+            let mut refusal = Status::forbidden(resource, object.name(), why);
+            if let Some(details) = &mut refusal.details {
+                details.causes.push(Cause {
+                    reason: "NamespaceTerminating",
+                    field: "metadata.namespace".into(),
+                    message: format!("namespace {namespace} is being terminated"),
+                });
+            }
+            return Err(refusal);
         }
         Ok(())
     }
@@ -607,7 +615,3 @@ fn same_content(old: &Object, new: &Object) -> bool {
     bare(old) == bare(new)
 }
 
-/// A refusal of a change in one field, as webhooks of Cluster API make it.
-pub(crate) fn refuse(resource: &Resource, name: &str, causes: Vec<Cause>) -> Answer<()> {
-    if causes.is_empty() { Ok(()) } else { Err(Status::invalid(resource, name, causes)) }
-}

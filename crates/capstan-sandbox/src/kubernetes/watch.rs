@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::api::ApiServer;
 use super::error::Status;
 use super::form::Form;
-use super::object::Object;
+use super::object::{Object, Read as _};
 use super::registry::Resource;
 use super::selectors::Selector;
 use super::store::Event;
@@ -65,6 +65,10 @@ impl Running {
     fn start(&mut self) {
         if let Some(since) = self.watch.since.filter(|_| !self.watch.initial_events) {
             self.revision = since;
+            let served = self.served_since();
+            if since < served {
+                self.refuse(&Status::expired(since, served));
+            }
             return;
         }
         let watch = &self.watch;
@@ -148,11 +152,21 @@ impl Running {
                     }
                 }
             }
-            Err(refusal) => {
-                self.line("ERROR", &refusal.body());
-                self.ended = true;
-            }
+            Err(refusal) => self.refuse(&refusal),
         }
+    }
+
+    fn refuse(&mut self, refusal: &Status) {
+        self.line("ERROR", &refusal.body());
+        self.ended = true;
+    }
+
+    /// The revision from which on a custom resource has a history: that of its definition. 0 for what is built in.
+    fn served_since(&self) -> u64 {
+        self.watch.server.read(|state| {
+            let definition = state.get(super::crd::ID, "", &self.watch.resource.id);
+            definition.and_then(|crd| crd.text("metadata.resourceVersion").parse().ok()).unwrap_or(0)
+        })
     }
 }
 
