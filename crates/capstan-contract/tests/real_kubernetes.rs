@@ -31,7 +31,7 @@ async fn every_behaviour_holds_on_the_real_management_plane() {
                 let result = site.run(behaviour).await;
                 let word = if result.is_ok() { "ok" } else { "FAILED" };
                 eprintln!("{word:6} {:5.1} s  {}", start.elapsed().as_secs_f64(), behaviour.name);
-                result.err().map(|error| format!("{error:?}"))
+                result.err().map(|error| format!("{error:#}"))
             }
         })
         .buffer_unordered(AT_ONCE)

@@ -13,7 +13,7 @@ async fn every_behaviour_holds_on_the_sandbox() {
     let failures: Vec<String> = futures::stream::iter(SUITE)
         .map(|behaviour| {
             let site = Site::new(connection.client.clone());
-            async move { site.run(behaviour).await.err().map(|error| format!("{error:?}")) }
+            async move { site.run(behaviour).await.err().map(|error| format!("{error:#}")) }
         })
         .buffer_unordered(8)
         .filter_map(async |failure| failure)
