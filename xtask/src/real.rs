@@ -34,6 +34,9 @@ pub(crate) struct Arguments {
     /// Only build and start the test bed.
     #[arg(long, conflicts_with_all = ["no_up", "stages"])]
     only_up: bool,
+    /// Another binary than this tree's.
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
     /// Only print what the OpenStack project holds.
     #[arg(long, conflicts_with = "stages")]
     inventory: bool,
@@ -78,11 +81,12 @@ struct Scene {
     bed: Bed,
     cloud: Cloud,
     folder: PathBuf,
+    binary: PathBuf,
 }
 
 impl Scene {
-    fn capstan(&self) -> Result<Capstan<'_>> {
-        Capstan::build(&self.bed, self.folder.join("fleet"))
+    fn capstan(&self) -> Capstan<'_> {
+        Capstan::new(&self.bed, self.binary.clone(), self.folder.join("fleet"))
     }
 
     /// The cluster of the main road.
@@ -124,7 +128,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         return Ok(());
     }
     let cloud = Cloud::connect(&bed.clouds(), "capi")?;
-    let scene = Scene { bed, cloud, folder: target().join("real") };
+    let binary = arguments.binary.clone().map_or_else(capstan::build, Ok)?;
+    let scene = Scene { bed, cloud, folder: target().join("real"), binary };
     std::fs::create_dir_all(&scene.folder)?;
     let stages = if arguments.stages.is_empty() { ALL } else { &arguments.stages };
     let mut times = Vec::new();

@@ -14,6 +14,12 @@ use crate::run::{cargo, pause, target, visibly};
 /// No single command may take longer; the slowest is the upgrade of three control planes.
 const LIMIT: Duration = Duration::from_secs(900);
 
+/// Builds the binary with the profile that the tests have filled the target folder with.
+pub(super) fn build() -> Result<PathBuf> {
+    visibly(&mut cargo(["build", "--quiet", "--locked", "--package", "capstan-cli"]))?;
+    Ok(target().join("debug/capstan"))
+}
+
 pub(super) struct Capstan<'a> {
     bed: &'a Bed,
     binary: PathBuf,
@@ -28,10 +34,8 @@ pub(super) struct Ended {
 }
 
 impl<'a> Capstan<'a> {
-    /// Builds the binary with the profile that the tests have filled the target folder with.
-    pub(super) fn build(bed: &'a Bed, fleet: PathBuf) -> Result<Self> {
-        visibly(&mut cargo(["build", "--quiet", "--locked", "--package", "capstan-cli"]))?;
-        Ok(Self { bed, binary: target().join("debug/capstan"), fleet })
+    pub(super) fn new(bed: &'a Bed, binary: PathBuf, fleet: PathBuf) -> Self {
+        Self { bed, binary, fleet }
     }
 
     pub(super) fn fleet(&self) -> &std::path::Path {

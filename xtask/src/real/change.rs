@@ -28,7 +28,7 @@ fn apply(scene: &Scene, capstan: &Capstan<'_>, shape: &Shape, says: &[&str]) -> 
 
 /// A control plane grows beyond one only when its nodes have addresses: the cloud controller manager gives them.
 pub(super) fn grow(scene: &Scene) -> Result<()> {
-    let capstan = scene.capstan()?;
+    let capstan = scene.capstan();
     let name = scene.web().full_name();
     scene.bed.install_cloud_controller(&name, &name)?;
     let nodes = scene.bed.state.join(format!("{name}.kubeconfig"));
@@ -44,7 +44,7 @@ pub(super) fn grow(scene: &Scene) -> Result<()> {
 }
 
 pub(super) fn scale(scene: &Scene) -> Result<()> {
-    let capstan = scene.capstan()?;
+    let capstan = scene.capstan();
     let mut shape = three(scene);
     for replicas in [2, 1] {
         shape.groups[0].replicas = replicas;
@@ -54,14 +54,14 @@ pub(super) fn scale(scene: &Scene) -> Result<()> {
 }
 
 pub(super) fn flavor(scene: &Scene) -> Result<()> {
-    let capstan = scene.capstan()?;
+    let capstan = scene.capstan();
     let mut shape = three(scene);
     shape.groups[1].flavor = LARGE;
     apply(scene, &capstan, &shape, &["red", "rolls"])
 }
 
 pub(super) fn upgrade(scene: &Scene) -> Result<()> {
-    let capstan = scene.capstan()?;
+    let capstan = scene.capstan();
     let mut shape = three(scene);
     shape.groups[1].flavor = LARGE;
     shape.version = NEW;

@@ -17,7 +17,7 @@ const KINDS: &str = "openstackclusters,openstackmachinetemplates,kubeadmconfigte
 const TOLERANCE: f64 = 1.05;
 
 pub(super) fn run(scene: &Scene) -> Result<()> {
-    let capstan = scene.capstan()?;
+    let capstan = scene.capstan();
     let shape = Shape::small("timing", "10.9.0.0/20");
     let name = shape.full_name();
     let before = scene.cloud.inventory()?;

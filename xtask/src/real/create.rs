@@ -10,7 +10,7 @@ use super::look::is_true;
 use super::{Scene, fleet, look, save, timeline};
 
 pub(super) fn run(scene: &Scene) -> Result<()> {
-    let capstan = scene.capstan()?;
+    let capstan = scene.capstan();
     let shape = scene.web();
     let name = shape.full_name();
     let left = scene.bed.kubectl(&["get", "namespace", &name, "--ignore-not-found", "--output=name"])?;

@@ -16,7 +16,7 @@ spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 80, targetPort: 
 ";
 
 pub(super) fn run(scene: &Scene) -> Result<()> {
-    let capstan = scene.capstan()?;
+    let capstan = scene.capstan();
     let shape = scene.web();
     let name = shape.full_name();
     let before = load(&scene.before())?;
