@@ -18,6 +18,30 @@ pub(crate) fn rooted<T: DeserializeOwned>(shape: Shape, root: &str, bytes: &Byte
     typed(shape, root, inner)
 }
 
+/// Reads `{"many": [{...}]}`, by which Neutron makes several networks, subnets or ports in one call.
+pub(crate) fn bulk<T: DeserializeOwned>(
+    shape: Shape,
+    one: &str,
+    many: &str,
+    bytes: &Bytes,
+) -> Result<Option<Vec<T>>, ApiError> {
+    if shape != Shape::Neutron {
+        return Ok(None);
+    }
+    let Value::Object(mut whole) = value(shape, bytes)? else { return Ok(None) };
+    let Some(Value::Array(items)) = whole.remove(many) else { return Ok(None) };
+    if !BULK.contains(&many) {
+        return Err(ApiError::new(400, "HTTPBadRequest", "Bulk operation not supported"));
+    }
+    if items.is_empty() {
+        return Err(ApiError::new(400, "HTTPBadRequest", "Resources required"));
+    }
+    items.into_iter().map(|item| typed(shape, one, item)).collect::<Result<_, _>>().map(Some)
+}
+
+/// What Neutron makes several of in one call.
+const BULK: [&str; 5] = ["networks", "subnets", "ports", "security_groups", "security_group_rules"];
+
 /// Reads a body without a root.
 pub(crate) fn plain<T: DeserializeOwned>(shape: Shape, bytes: &Bytes) -> Result<T, ApiError> {
     typed(shape, "body", value(shape, bytes)?)

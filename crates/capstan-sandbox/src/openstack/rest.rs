@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 
+use super::OpenStack;
 use super::body;
 use super::caller::Caller;
 use super::error::{ApiError, Shape};
@@ -90,10 +91,35 @@ async fn create<R: Resource>(
     caller: Caller,
     bytes: Bytes,
 ) -> Result<Response, ApiError> {
+    if let Some(requests) = body::bulk::<R::Create>(shape, R::ONE, R::MANY, &bytes)? {
+        return create_all::<R>(&mut world.openstack(), &caller, requests);
+    }
     let request = body::rooted::<R::Create>(shape, R::ONE, &bytes)?;
     let mut cloud = world.openstack();
     let made = R::create(&mut cloud, &caller, request)?;
     Ok((StatusCode::CREATED, one::<R>(made.view(&cloud))).into_response())
+}
+
+/// All, or none and why.
+fn create_all<R: Resource>(
+    cloud: &mut OpenStack,
+    caller: &Caller,
+    requests: Vec<R::Create>,
+) -> Result<Response, ApiError> {
+    let mut made: Vec<R> = Vec::new();
+    for request in requests {
+        match R::create(cloud, caller, request) {
+            Ok(one) => made.push(one),
+            Err(error) => {
+                for one in made {
+                    R::delete(cloud, caller, one.id())?;
+                }
+                return Err(error);
+            }
+        }
+    }
+    let views: Vec<Value> = made.iter().map(|one| one.view(cloud)).collect();
+    Ok((StatusCode::CREATED, axum::Json(json!({ R::MANY: views }))).into_response())
 }
 
 async fn update<R: Resource>(
