@@ -25,13 +25,18 @@ impl Plane {
     pub async fn with(config: Config) -> Self {
         let sandbox = Sandbox::start(Config { speed: Speed::Manual, seed: 1, ..config }).await.unwrap();
         let kubeconfig = sandbox.kubeconfig();
-        let token = kubeconfig.lines().find_map(|line| line.trim().strip_prefix("token: ")).unwrap().to_owned();
+        let token =
+            kubeconfig.lines().find_map(|line| line.trim().strip_prefix("token: ")).unwrap().to_owned();
         let base = sandbox.auth_url().replace("/identity/v3", "");
         Self { sandbox, client: Client::new(), base, token }
     }
 
     pub fn url(&self, path: &str) -> String {
-        if path.starts_with("/workload") { format!("{}{path}", self.base) } else { format!("{}/kubernetes{path}", self.base) }
+        if path.starts_with("/workload") {
+            format!("{}{path}", self.base)
+        } else {
+            format!("{}/kubernetes{path}", self.base)
+        }
     }
 
     pub async fn send(&self, method: Method, path: &str, media: &str, body: Option<&Value>) -> Answer {
@@ -76,9 +81,17 @@ impl Plane {
             {"name": "demo", "password": self.password(), "domain": {"id": "default"}}}},
             "scope": {"project": {"name": "demo", "domain": {"id": "default"}}}}});
         let url = format!("{}/identity/v3/auth/tokens", self.base);
-        let answer = self.client.post(url).header("content-type", "application/json").body(login.to_string()).send().await.unwrap();
+        let answer = self
+            .client
+            .post(url)
+            .header("content-type", "application/json")
+            .body(login.to_string())
+            .send()
+            .await
+            .unwrap();
         let token = answer.headers()["x-subject-token"].to_str().unwrap().to_owned();
-        let mut request = self.client.request(method, format!("{}{path}", self.base)).header("x-auth-token", token);
+        let mut request =
+            self.client.request(method, format!("{}{path}", self.base)).header("x-auth-token", token);
         request = request.header("openstack-api-version", "compute 2.60");
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
@@ -106,7 +119,8 @@ impl Plane {
     pub async fn cluster(&self, name: &str, control_planes: i64, workers: i64) {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         self.create_all(&[namespace]).await;
-        self.create_all(&manifests(&self.sandbox.clouds_yaml(), name, control_planes, workers, "v1.36.2")).await;
+        self.create_all(&manifests(&self.sandbox.clouds_yaml(), name, control_planes, workers, "v1.36.2"))
+            .await;
         self.sandbox.drain();
     }
 
@@ -153,7 +167,8 @@ pub fn machine_template(namespace: &str, name: &str, flavor: &str, version: &str
 /// A cluster as `testbed/management/cluster.sh` writes it, in a namespace of its name.
 pub fn manifests(clouds: &str, name: &str, control_planes: i64, workers: i64, version: &str) -> Vec<Value> {
     let metadata = |name: &str, namespace: &str| json!({"name": name, "namespace": namespace});
-    let registration = json!({"nodeRegistration": {"kubeletExtraArgs": [{"name": "cloud-provider", "value": "external"}]}});
+    let registration =
+        json!({"nodeRegistration": {"kubeletExtraArgs": [{"name": "cloud-provider", "value": "external"}]}});
     let infrastructure = |kind: &str, name: &str| json!({"apiGroup": "infrastructure.cluster.x-k8s.io", "kind": kind, "name": name});
     let (plane, group) = (format!("{name}-control-plane"), format!("{name}-md-0"));
     vec![
