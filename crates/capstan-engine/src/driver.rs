@@ -86,6 +86,7 @@ impl Driver {
         let start = self.clock.now();
         let mut memory = Memory::default();
         let (mut passes, mut applied, mut pause) = (0, 0, FIRST_PAUSE);
+        let mut confirmed_at_once = false;
         let mut blocked_since = None;
         let mut reason = Reason::Start;
         loop {
@@ -105,7 +106,13 @@ impl Driver {
                 return RunReport { ended, last: report, passes, applied };
             }
             pause = if needs_backoff(&report) { (pause * 2).min(LONGEST_PAUSE) } else { FIRST_PAUSE };
-            reason = self.wait(next_look(&report, pause), start).await;
+            let look = match report.is_settled() && report.applied() > 0 {
+                // The first look at what was made costs no time; who never comes to rest gets no haste.
+                true if !std::mem::replace(&mut confirmed_at_once, true) => Duration::ZERO,
+                true => pause,
+                false => next_look(&report, pause),
+            };
+            reason = self.wait(look, start).await;
         }
     }
 
@@ -126,14 +133,17 @@ impl Driver {
         start: Duration,
         blocked_since: Option<Duration>,
     ) -> Option<Ended> {
+        // Components run side by side: one may have looked before another one changed what it looks at. So only a pass
+        // that changed nothing proves that everything is as desired.
+        let is_settled = report.is_settled() && report.applied() == 0;
         if self.cancel.is_cancelled() {
-            return Some(if report.is_settled() { Ended::Settled } else { Ended::Cancelled });
+            return Some(if is_settled { Ended::Settled } else { Ended::Cancelled });
         }
         if until == Until::Settled {
-            if report.is_settled() {
+            if is_settled {
                 return Some(Ended::Settled);
             }
-            if !report.steps.iter().any(|step| goes_on(&step.outcome)) {
+            if !report.is_settled() && !report.steps.iter().any(|step| goes_on(&step.outcome)) {
                 return Some(if any_blocked(report) { Ended::Blocked } else { Ended::Failed });
             }
             if blocked_since.is_some_and(|since| self.clock.now() >= since + BLOCKED_GRACE) {
@@ -183,6 +193,9 @@ fn goes_on(outcome: &Outcome) -> bool {
 
 /// A component that never comes to rest is not helped by haste, and a service in trouble neither.
 fn needs_backoff(report: &PassReport) -> bool {
+    if report.is_settled() {
+        return report.applied() > 0;
+    }
     report.steps.iter().any(|step| matches!(step.outcome, Outcome::Failed(_) | Outcome::Changed))
 }
 

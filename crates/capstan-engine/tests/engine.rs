@@ -37,11 +37,15 @@ async fn later_components_come_after_earlier_ones_and_are_seen_in_sync() {
     );
     let report = rig.driver.run(Until::Settled).await;
     assert_eq!(report.ended, Ended::Settled);
-    assert_eq!((report.passes, report.applied), (1, 3));
+    assert_eq!((report.passes, report.applied), (2, 3), "the second pass proves that nothing is left to do");
     let log = taken(&log);
     let start = position(&log, "observe cluster");
     assert!(position(&log, "create network") < start && position(&log, "create image") < start, "{log:?}");
-    assert_eq!(log.iter().filter(|line| *line == "observe network").count(), 2, "applied, then seen again");
+    assert_eq!(
+        log.iter().filter(|line| *line == "observe network").count(),
+        3,
+        "applied, then seen again, then proven"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -51,7 +55,39 @@ async fn what_nothing_holds_back_runs_side_by_side() {
     let rig = rig(vec![slow("a"), slow("b"), slow("c")], Direction::Present, None);
     let start = Instant::now();
     assert_eq!(rig.driver.run(Until::Settled).await.ended, Ended::Settled);
-    assert_eq!(start.elapsed(), 12 * SECOND, "observe, apply, observe: once, not three times");
+    assert_eq!(
+        start.elapsed(),
+        13 * SECOND,
+        "observe, apply, observe, and a last look: once, not three times"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_component_changes_is_seen_by_one_that_looked_before() {
+    let log = Log::default();
+    let rolling = Arc::new(AtomicUsize::new(0));
+    let (changed, looked) = (Arc::clone(&rolling), Arc::clone(&rolling));
+    // The template is changed while the machines were still found right.
+    let template =
+        Mock::new("template", &[], &log).takes(SECOND, SECOND).verdict(move |_, made| match made {
+            0 => Verdict::Change(vec![change("template", ChangeClass::Creates)]),
+            _ => {
+                let _ = changed.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst);
+                Verdict::InSync
+            }
+        });
+    let machines =
+        Mock::new("machines", &[], &log).verdict(move |_, _| match looked.load(Ordering::SeqCst) {
+            1 => {
+                looked.store(2, Ordering::SeqCst);
+                Verdict::waiting("the machines to be replaced", 15)
+            }
+            _ => Verdict::InSync,
+        });
+    let report =
+        rig(vec![template.any(), machines.any()], Direction::Present, None).driver.run(Until::Settled).await;
+    assert_eq!(report.ended, Ended::Settled);
+    assert_eq!(rolling.load(Ordering::SeqCst), 2, "the run did not end before the machines were waited for");
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,7 +131,7 @@ async fn waiting_holds_back_those_behind_and_is_looked_at_again_in_time() {
         rig(vec![waiting.any(), Mock::new("kubernetes", &["server"], &log).any()], Direction::Present, None);
     let start = Instant::now();
     let report = rig.driver.run(Until::Settled).await;
-    assert_eq!((report.ended, report.passes), (Ended::Settled, 3));
+    assert_eq!((report.ended, report.passes), (Ended::Settled, 4));
     assert_eq!(start.elapsed(), 30 * SECOND);
     let waits =
         drain(&mut rig.events).into_iter().filter(|e| matches!(e.kind, EventKind::Waiting { .. })).count();
@@ -270,7 +306,7 @@ async fn events_tell_the_story_in_order_and_survive_serialisation() {
         .iter()
         .map(|event| serde_json::to_value(event).unwrap()["event"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(names, ["pass-started", "step-started", "progress", "step-done", "ended"]);
+    assert_eq!(names, ["pass-started", "step-started", "progress", "step-done", "pass-started", "ended"]);
     assert!(events.iter().all(|event| event.subject == "subject"));
     let text = serde_json::to_string(&events).unwrap();
     assert_eq!(serde_json::from_str::<Vec<Event>>(&text).unwrap(), events);

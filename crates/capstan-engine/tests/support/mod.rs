@@ -56,7 +56,10 @@ impl Mock {
         self
     }
 
-    pub(crate) fn fault(mut self, fault: impl Fn(usize) -> Result<(), Failure> + Send + Sync + 'static) -> Self {
+    pub(crate) fn fault(
+        mut self,
+        fault: impl Fn(usize) -> Result<(), Failure> + Send + Sync + 'static,
+    ) -> Self {
         self.fault = Box::new(fault);
         self
     }
