@@ -68,16 +68,21 @@ pub(crate) type CloudResult<T> = Result<T, CloudError>;
 impl<'w> Cloud<'w> {
     /// Logs in with a cloud of a `clouds.yaml`.
     pub(crate) fn connect(world: &'w World, clouds_yaml: &str, name: &str) -> CloudResult<Self> {
-        let clouds: Value = serde_saphyr::from_str(clouds_yaml)
-            .map_err(|error| CloudError::new(format!("failed to unmarshal clouds credentials stored in secret: {error}")))?;
+        let clouds: Value = serde_saphyr::from_str(clouds_yaml).map_err(|error| {
+            CloudError::new(format!("failed to unmarshal clouds credentials stored in secret: {error}"))
+        })?;
         let cloud = clouds.at("clouds").get(name).cloned().unwrap_or_default();
         if !cloud.is_object() {
-            return Err(CloudError::new(format!("auth option failed for cloud {name}: cloud {name} not found")));
+            return Err(CloudError::new(format!(
+                "auth option failed for cloud {name}: cloud {name} not found"
+            )));
         }
         let auth_url = cloud.text("auth.auth_url");
         if !auth_url.starts_with(world.base_url()) {
             let host = auth_url.split('/').nth(2).unwrap_or(auth_url);
-            return Err(CloudError::new(format!("Get \"{auth_url}\": dial tcp: lookup {host}: no such host")));
+            return Err(CloudError::new(format!(
+                "Get \"{auth_url}\": dial tcp: lookup {host}: no such host"
+            )));
         }
         let region = cloud.text("region_name");
         if !region.is_empty() && region != "RegionOne" {
@@ -85,10 +90,13 @@ impl<'w> Cloud<'w> {
             return Err(CloudError::new(format!("providerClient authentication err: {message}")));
         }
         let login = login(&cloud).to_string();
-        let known = sessions(world).tokens.lock().unwrap_or_else(PoisonError::into_inner).get(&login).cloned();
+        let known =
+            sessions(world).tokens.lock().unwrap_or_else(PoisonError::into_inner).get(&login).cloned();
         let (token, project) = known.unwrap_or_default();
         let mut cloud = Self { world, login, token, project };
-        if cloud.token.is_empty() || cloud.get("/network/v2.0/extensions").is_err_and(|error| error.status == 401) {
+        if cloud.token.is_empty()
+            || cloud.get("/network/v2.0/extensions").is_err_and(|error| error.status == 401)
+        {
             cloud.authenticate().map_err(|error| error.wrap("providerClient authentication err"))?;
         }
         Ok(cloud)
@@ -169,7 +177,12 @@ impl<'w> Cloud<'w> {
         self.put(&format!("/network/v2.0/{collection}/{id}/tags"), &json!({"tags": tags})).map(drop)
     }
 
-    fn send(&self, method: Method, path: &str, body: Option<&str>) -> CloudResult<(axum::http::response::Parts, Value)> {
+    fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&str>,
+    ) -> CloudResult<(axum::http::response::Parts, Value)> {
         let url = format!("{}{path}", self.world.base_url());
         let refused = |error: &dyn std::fmt::Display| CloudError::new(format!("{method} \"{url}\": {error}"));
         let request = Request::builder()
@@ -188,7 +201,8 @@ impl<'w> Cloud<'w> {
         // The routes answer from memory; nothing in them waits.
         let answer = router.oneshot(request).now_or_never().ok_or_else(|| refused(&"i/o timeout"))?;
         let (head, body) = answer.unwrap_or_else(|never| match never {}).into_parts();
-        let bytes = axum::body::to_bytes(body, usize::MAX).now_or_never().ok_or_else(|| refused(&"i/o timeout"))?;
+        let bytes =
+            axum::body::to_bytes(body, usize::MAX).now_or_never().ok_or_else(|| refused(&"i/o timeout"))?;
         let bytes = bytes.map_err(|error| refused(&error))?;
         let status = head.status.as_u16();
         if status >= 400 {
@@ -198,8 +212,9 @@ impl<'w> Cloud<'w> {
                 Method::DELETE => "[202 204]",
                 _ => "[200]",
             };
-            let message =
-                format!("Expected HTTP response code {expected} when accessing [{method} {url}], but got {status} instead: {text}");
+            let message = format!(
+                "Expected HTTP response code {expected} when accessing [{method} {url}], but got {status} instead: {text}"
+            );
             return Err(CloudError { status, message });
         }
         Ok((head, serde_json::from_slice(&bytes).unwrap_or_default()))
@@ -214,7 +229,9 @@ fn sessions(world: &World) -> &Sessions {
 pub(crate) fn encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                char::from(byte).to_string()
+            }
             other => format!("%{other:02X}"),
         })
         .collect()
@@ -250,7 +267,9 @@ fn user(auth: &Value) -> Value {
 }
 
 fn domain(auth: &Value, prefix: &str) -> Value {
-    let of = |field: &str| auth.text_at(&format!("{prefix}_{field}")).or_else(|| auth.text_at(&format!("domain_{field}")));
+    let of = |field: &str| {
+        auth.text_at(&format!("{prefix}_{field}")).or_else(|| auth.text_at(&format!("domain_{field}")))
+    };
     match of("id") {
         Some(id) => json!({"id": id}),
         None => json!({"name": of("name").unwrap_or("Default")}),

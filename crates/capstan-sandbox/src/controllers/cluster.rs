@@ -52,7 +52,9 @@ pub(super) fn reconcile(scope: &Scope<'_>, cluster: &Object) -> Next {
         return delete(scope, cluster, &parts);
     }
     let adopt = |resource: &str, object: Option<&Arc<Object>>| {
-        if let Some(object) = object.filter(|object| !object.is_owned_by(cluster.uid()) || object.label(CLUSTER_NAME).is_none()) {
+        if let Some(object) =
+            object.filter(|object| !object.is_owned_by(cluster.uid()) || object.label(CLUSTER_NAME).is_none())
+        {
             scope.server.modify(resource, &scope.namespace, object.name(), MANAGER, |object| {
                 object.add_owner(controller_reference(cluster));
                 object.set_entry("metadata.labels", CLUSTER_NAME, cluster.name());
@@ -77,17 +79,28 @@ pub(super) fn reconcile(scope: &Scope<'_>, cluster: &Object) -> Next {
 
 /// Copies endpoint, failure domains and milestones.
 fn take_over(scope: &Scope<'_>, cluster: &mut Object, parts: &Parts) {
-    if let Some(infrastructure) = parts.infrastructure.as_ref().filter(|infrastructure| infrastructure.flag("status.ready")) {
+    if let Some(infrastructure) =
+        parts.infrastructure.as_ref().filter(|infrastructure| infrastructure.flag("status.ready"))
+    {
         cluster.set("status.initialization.infrastructureProvisioned", true);
         if cluster.text_at("spec.controlPlaneEndpoint.host").is_none() {
             let endpoint = infrastructure.at("spec.controlPlaneEndpoint");
-            cluster.set("spec.controlPlaneEndpoint", json!({"host": endpoint["host"], "port": endpoint["port"]}));
+            cluster.set(
+                "spec.controlPlaneEndpoint",
+                json!({"host": endpoint["host"], "port": endpoint["port"]}),
+            );
         }
         let domains = infrastructure.entries("status.failureDomains");
-        let domains: Vec<Value> = domains.map(|(name, domain)| json!({"name": name, "controlPlane": domain.flag("controlPlane")})).collect();
+        let domains: Vec<Value> = domains
+            .map(|(name, domain)| json!({"name": name, "controlPlane": domain.flag("controlPlane")}))
+            .collect();
         cluster.set("status.failureDomains", domains);
     }
-    if parts.control_plane.as_ref().is_some_and(|plane| plane.flag("status.initialization.controlPlaneInitialized")) {
+    if parts
+        .control_plane
+        .as_ref()
+        .is_some_and(|plane| plane.flag("status.initialization.controlPlaneInitialized"))
+    {
         cluster.set("status.initialization.controlPlaneInitialized", true);
     }
     if let Some(plane) = &parts.control_plane {
@@ -96,23 +109,43 @@ fn take_over(scope: &Scope<'_>, cluster: &mut Object, parts: &Parts) {
             "readyReplicas": count("status.readyReplicas"), "availableReplicas": count("status.availableReplicas"),
             "upToDateReplicas": count("status.upToDateReplicas")}));
     }
-    let sum = |path: &str| parts.deployments.iter().chain(&parts.sets).map(|d| d.int(path).unwrap_or(0)).sum::<i64>();
-    cluster.set("status.workers", json!({"desiredReplicas": sum("spec.replicas"), "replicas": sum("status.replicas"),
+    let sum = |path: &str| {
+        parts.deployments.iter().chain(&parts.sets).map(|d| d.int(path).unwrap_or(0)).sum::<i64>()
+    };
+    cluster.set(
+        "status.workers",
+        json!({"desiredReplicas": sum("spec.replicas"), "replicas": sum("status.replicas"),
         "readyReplicas": sum("status.readyReplicas"), "availableReplicas": sum("status.availableReplicas"),
-        "upToDateReplicas": sum("status.upToDateReplicas")}));
+        "upToDateReplicas": sum("status.upToDateReplicas")}),
+    );
     let generation = cluster.int("metadata.generation").unwrap_or(1);
     cluster.set("status.observedGeneration", generation);
     let phase = match () {
         () if cluster.is_deleting() => "Deleting",
-        () if cluster.flag("status.initialization.infrastructureProvisioned") && cluster.text_at("spec.controlPlaneEndpoint.host").is_some() => "Provisioned",
-        () if cluster.at("spec.infrastructureRef").is_object() || cluster.at("spec.controlPlaneRef").is_object() => "Provisioning",
+        () if cluster.flag("status.initialization.infrastructureProvisioned")
+            && cluster.text_at("spec.controlPlaneEndpoint.host").is_some() =>
+        {
+            "Provisioned"
+        }
+        () if cluster.at("spec.infrastructureRef").is_object()
+            || cluster.at("spec.controlPlaneRef").is_object() =>
+        {
+            "Provisioning"
+        }
         () => "Pending",
     };
     cluster.set("status.phase", phase);
     debug_assert!(!scope.now.is_empty());
 }
 
-fn mirrored(kind: &'static str, of: &str, from: &str, object: Option<&Arc<Object>>, yes: &str, fallback: &str) -> Condition {
+fn mirrored(
+    kind: &'static str,
+    of: &str,
+    from: &str,
+    object: Option<&Arc<Object>>,
+    yes: &str,
+    fallback: &str,
+) -> Condition {
     let Some(object) = object else {
         return Condition::no(kind, "ObjectDoesNotExist", format!("{of} does not exist"));
     };
@@ -134,15 +167,43 @@ fn report(scope: &Scope<'_>, cluster: &mut Object, parts: &Parts) {
     set(mirrored("InfrastructureReady", "OpenStackCluster", "Ready", infrastructure, "Ready", fallback));
     let plane = parts.control_plane.as_ref();
     let initialized = plane.is_some_and(|plane| plane.flag("status.initialization.controlPlaneInitialized"));
-    set(Condition::is("ControlPlaneInitialized", initialized, "Initialized", "NotInitialized", "Control plane not yet initialized"));
-    set(mirrored("ControlPlaneAvailable", "KubeadmControlPlane", "Available", plane, "Available", "Condition Available not yet reported from KubeadmControlPlane"));
+    set(Condition::is(
+        "ControlPlaneInitialized",
+        initialized,
+        "Initialized",
+        "NotInitialized",
+        "Control plane not yet initialized",
+    ));
+    set(mirrored(
+        "ControlPlaneAvailable",
+        "KubeadmControlPlane",
+        "Available",
+        plane,
+        "Available",
+        "Condition Available not yet reported from KubeadmControlPlane",
+    ));
     set(replicas::about(&parts.control_plane_machines, "ControlPlaneMachinesReady", "Ready", "Ready"));
-    set(replicas::about(&parts.control_plane_machines, "ControlPlaneMachinesUpToDate", "UpToDate", "UpToDate"));
+    set(replicas::about(
+        &parts.control_plane_machines,
+        "ControlPlaneMachinesUpToDate",
+        "UpToDate",
+        "UpToDate",
+    ));
     set(replicas::about(&parts.workers, "WorkerMachinesReady", "Ready", "Ready"));
     set(replicas::about(&parts.workers, "WorkerMachinesUpToDate", "UpToDate", "UpToDate"));
     set(workers_available(&parts.deployments));
-    let probe = scope.world.kubernetes().workload(&scope.namespace, &scope.name).is_some_and(|workload| workload.reachable);
-    set(Condition::is("RemoteConnectionProbe", probe, "ProbeSucceeded", "ProbeFailed", "Remote connection not established yet"));
+    let probe = scope
+        .world
+        .kubernetes()
+        .workload(&scope.namespace, &scope.name)
+        .is_some_and(|workload| workload.reachable);
+    set(Condition::is(
+        "RemoteConnectionProbe",
+        probe,
+        "ProbeSucceeded",
+        "ProbeFailed",
+        "Remote connection not established yet",
+    ));
     let owners: Vec<&Arc<Object>> = plane.into_iter().chain(&parts.deployments).collect();
     for (kind, yes, no) in [
         ("RollingOut", "RollingOut", "NotRollingOut"),
@@ -157,7 +218,11 @@ fn report(scope: &Scope<'_>, cluster: &mut Object, parts: &Parts) {
                 Some(format!("* {} {}: {}", owner.text("kind"), owner.name(), condition.text("message")))
             })
             .collect();
-        set(if lines.is_empty() { Condition::no(kind, no, "") } else { Condition::yes(kind, yes).message(lines.join("\n")) });
+        set(if lines.is_empty() {
+            Condition::no(kind, no, "")
+        } else {
+            Condition::yes(kind, yes).message(lines.join("\n"))
+        });
     }
     set(Condition::no("Paused", "NotPaused", ""));
     if !cluster.is_deleting() {
@@ -175,7 +240,9 @@ fn workers_available(deployments: &[Arc<Object>]) -> Condition {
         .iter()
         .filter(|deployment| !deployment.is_condition_true("Available"))
         .map(|deployment| {
-            let message = deployment.condition("Available").map_or("Condition Available not yet reported", |c| c.text("message"));
+            let message = deployment
+                .condition("Available")
+                .map_or("Condition Available not yet reported", |c| c.text("message"));
             format!("* MachineDeployment {}: {message}", deployment.name())
         })
         .collect();
@@ -184,18 +251,32 @@ fn workers_available(deployments: &[Arc<Object>]) -> Condition {
 
 /// `Available` from the others.
 fn summarize(cluster: &mut Object, now: &str) {
-    let kinds = ["Deleting", "RemoteConnectionProbe", "InfrastructureReady", "ControlPlaneAvailable", "WorkersAvailable"];
+    let kinds = [
+        "Deleting",
+        "RemoteConnectionProbe",
+        "InfrastructureReady",
+        "ControlPlaneAvailable",
+        "WorkersAvailable",
+    ];
     let mut lines = Vec::new();
     for kind in kinds {
         let Some(condition) = cluster.condition(kind) else { continue };
         let good = (condition.text("status") == "True") != (kind == "Deleting");
         if !good {
             let message = condition.text_at("message").unwrap_or(condition.text("reason"));
-            let message = if message.starts_with("* ") { format!("\n  {}", message.replace('\n', "\n  ")) } else { format!(" {message}") };
+            let message = if message.starts_with("* ") {
+                format!("\n  {}", message.replace('\n', "\n  "))
+            } else {
+                format!(" {message}")
+            };
             lines.push(format!("* {kind}:{message}"));
         }
     }
-    conditions::set(cluster, &Condition::is("Available", lines.is_empty(), "Available", "NotAvailable", lines.join("\n")), now);
+    conditions::set(
+        cluster,
+        &Condition::is("Available", lines.is_empty(), "Available", "NotAvailable", lines.join("\n")),
+        now,
+    );
 }
 
 /// Workers first, then the control plane, then the infrastructure.
@@ -209,7 +290,9 @@ fn delete(scope: &Scope<'_>, cluster: &Object, parts: &Parts) -> Next {
         });
     };
     let mut left: Vec<String> = Vec::new();
-    for (resource, objects) in [(ids::MACHINE_DEPLOYMENTS, &parts.deployments), (ids::MACHINE_SETS, &parts.sets)] {
+    for (resource, objects) in
+        [(ids::MACHINE_DEPLOYMENTS, &parts.deployments), (ids::MACHINE_SETS, &parts.sets)]
+    {
         for object in objects {
             if !object.is_deleting() {
                 scope.server.delete(resource, &scope.namespace, object.name());

@@ -31,7 +31,13 @@ impl Condition {
     }
 
     /// `True` or `False`.
-    pub(crate) fn is(kind: &'static str, truth: bool, yes: &str, no: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn is(
+        kind: &'static str,
+        truth: bool,
+        yes: &str,
+        no: &str,
+        message: impl Into<String>,
+    ) -> Self {
         if truth { Self::yes(kind, yes) } else { Self::no(kind, no, message) }
     }
 
@@ -111,6 +117,9 @@ mod tests {
         set(&mut object, &Condition::yes("Ready", "Ready"), "3");
         assert_eq!(object.condition("Ready").unwrap().text("lastTransitionTime"), "3");
         set_v1beta1(&mut object, &Condition::yes("NetworkReady", "x"), "4");
-        assert_eq!(object.condition("NetworkReady").unwrap(), &json!({"type": "NetworkReady", "status": "True", "lastTransitionTime": "4"}));
+        assert_eq!(
+            object.condition("NetworkReady").unwrap(),
+            &json!({"type": "NetworkReady", "status": "True", "lastTransitionTime": "4"})
+        );
     }
 }

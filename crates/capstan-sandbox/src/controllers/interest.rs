@@ -15,16 +15,33 @@ pub(crate) fn of_change(world: &World, origin: &Origin, event: &Event, push: &mu
     }
 }
 
-fn in_workload(origin: &Origin, cluster_namespace: &str, cluster: &str, event: &Event, push: &mut dyn FnMut(Item)) {
+fn in_workload(
+    origin: &Origin,
+    cluster_namespace: &str,
+    cluster: &str,
+    event: &Event,
+    push: &mut dyn FnMut(Item),
+) {
     let resource = &*event.resource;
     let (namespace, name) = event.key.clone();
-    let known = ["nodes", "services", "persistentvolumeclaims", "persistentvolumes", "daemonsets.apps", "deployments.apps"];
+    let known = [
+        "nodes",
+        "services",
+        "persistentvolumeclaims",
+        "persistentvolumes",
+        "daemonsets.apps",
+        "deployments.apps",
+    ];
     if !known.contains(&resource) {
         return;
     }
     push(Item { origin: origin.clone(), resource: resource.to_owned(), namespace, name: name.clone() });
     if resource == "nodes" {
-        push(Item::new(ids::MACHINES, cluster_namespace, event.object.annotation("cluster.x-k8s.io/machine").unwrap_or(&name)));
+        push(Item::new(
+            ids::MACHINES,
+            cluster_namespace,
+            event.object.annotation("cluster.x-k8s.io/machine").unwrap_or(&name),
+        ));
         // Cluster and control plane look at nodes, too.
         push(Item::new(ids::CLUSTERS, cluster_namespace, cluster));
     }
@@ -41,12 +58,16 @@ fn in_management(world: &World, event: &Event, push: &mut dyn FnMut(Item)) {
         found.extend(objects.map(|object| Item::new(resource, namespace, object.name())));
     };
     match resource {
-        "secrets" => all(ids::OPENSTACK_CLUSTERS, &|cluster| cluster.text("spec.identityRef.name") == object.name()),
+        "secrets" => {
+            all(ids::OPENSTACK_CLUSTERS, &|cluster| cluster.text("spec.identityRef.name") == object.name())
+        }
         "images.openstack.k-orc.cloud" => {
             all(ids::OPENSTACK_SERVERS, &|server| server.text("spec.image.imageRef.name") == object.name());
         }
         ids::CLUSTERS => {
-            let turned = |flag: &dyn Fn(&Object) -> bool| event.old.as_ref().is_some_and(|old| flag(old) != flag(object));
+            let turned = |flag: &dyn Fn(&Object) -> bool| {
+                event.old.as_ref().is_some_and(|old| flag(old) != flag(object))
+            };
             let milestones: [&dyn Fn(&Object) -> bool; 4] = [
                 &|c| c.flag("status.initialization.infrastructureProvisioned"),
                 &|c| c.is_condition_true("ControlPlaneInitialized"),
@@ -54,8 +75,18 @@ fn in_management(world: &World, event: &Event, push: &mut dyn FnMut(Item)) {
                 &|c| c.is_deleting(),
             ];
             if event.old.is_none() || event.deleted || milestones.iter().any(|flag| turned(flag)) {
-                let mine = |o: &Object| o.text("spec.clusterName") == object.name() || o.label(CLUSTER_NAME) == Some(object.name());
-                for related in [ids::MACHINES, ids::MACHINE_SETS, ids::MACHINE_DEPLOYMENTS, ids::KUBEADM_CONFIGS, ids::OPENSTACK_MACHINES, ids::OPENSTACK_SERVERS] {
+                let mine = |o: &Object| {
+                    o.text("spec.clusterName") == object.name()
+                        || o.label(CLUSTER_NAME) == Some(object.name())
+                };
+                for related in [
+                    ids::MACHINES,
+                    ids::MACHINE_SETS,
+                    ids::MACHINE_DEPLOYMENTS,
+                    ids::KUBEADM_CONFIGS,
+                    ids::OPENSTACK_MACHINES,
+                    ids::OPENSTACK_SERVERS,
+                ] {
                     all(related, &mine);
                 }
             }
@@ -69,17 +100,23 @@ fn in_management(world: &World, event: &Event, push: &mut dyn FnMut(Item)) {
         ids::MACHINES => {
             push(Item::new(ids::OPENSTACK_MACHINES, namespace, object.text("spec.infrastructureRef.name")));
             push(Item::new(ids::KUBEADM_CONFIGS, namespace, object.text("spec.bootstrap.configRef.name")));
-            all(ids::MACHINE_HEALTH_CHECKS, &|check| check.text("spec.clusterName") == object.text("spec.clusterName"));
+            all(ids::MACHINE_HEALTH_CHECKS, &|check| {
+                check.text("spec.clusterName") == object.text("spec.clusterName")
+            });
             if event.deleted {
                 let cluster = object.text("spec.clusterName");
-                all(ids::OPENSTACK_CLUSTERS, &|infrastructure| infrastructure.label(CLUSTER_NAME) == Some(cluster));
+                all(ids::OPENSTACK_CLUSTERS, &|infrastructure| {
+                    infrastructure.label(CLUSTER_NAME) == Some(cluster)
+                });
                 all(ids::CONTROL_PLANES, &|plane| plane.label(CLUSTER_NAME) == Some(cluster));
             }
         }
         ids::OPENSTACK_CLUSTERS => {
             let ready = |o: &Object| o.flag("status.ready");
             if event.old.as_ref().is_some_and(|old| ready(old) != ready(object)) {
-                all(ids::OPENSTACK_MACHINES, &|machine| machine.label(CLUSTER_NAME) == object.label(CLUSTER_NAME));
+                all(ids::OPENSTACK_MACHINES, &|machine| {
+                    machine.label(CLUSTER_NAME) == object.label(CLUSTER_NAME)
+                });
             }
         }
         _ => {}

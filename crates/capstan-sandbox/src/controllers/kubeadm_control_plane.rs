@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::conditions::{self, Condition};
+use super::ids;
 use super::openstack_server::encoded;
 use super::replicas::{self, Blueprint, Counts};
 use super::scope::{CLUSTER_NAME, Next, Scope};
-use super::ids;
 use crate::kubernetes::object::{Object, Read as _, Write as _, controller_reference};
 use crate::kubernetes::write_kubeconfig;
 
@@ -69,14 +69,20 @@ impl Plane<'_, '_> {
             if has != version {
                 reasons.push(format!("Version {has}, {version} required"));
             }
-            let infrastructure = self.scope.get(ids::OPENSTACK_MACHINES, machine.text("spec.infrastructureRef.name"));
-            let from = infrastructure.as_ref().and_then(|i| i.annotation("cluster.x-k8s.io/cloned-from-name"));
+            let infrastructure =
+                self.scope.get(ids::OPENSTACK_MACHINES, machine.text("spec.infrastructureRef.name"));
+            let from =
+                infrastructure.as_ref().and_then(|i| i.annotation("cluster.x-k8s.io/cloned-from-name"));
             if from.is_some_and(|from| from != template) {
                 reasons.push("OpenStackMachine is not up-to-date".to_owned());
             }
             let config = self.scope.get(ids::KUBEADM_CONFIGS, machine.text("spec.bootstrap.configRef.name"));
-            let changed = config.as_ref().is_some_and(|config| !same_bootstrap(config.at("spec"), self.object.at("spec.kubeadmConfigSpec")));
-            if changed || machine.annotation(CLUSTER_CONFIGURATION).is_some_and(|known| known != configuration) {
+            let changed = config.as_ref().is_some_and(|config| {
+                !same_bootstrap(config.at("spec"), self.object.at("spec.kubeadmConfigSpec"))
+            });
+            if changed
+                || machine.annotation(CLUSTER_CONFIGURATION).is_some_and(|known| known != configuration)
+            {
                 reasons.push("KubeadmConfig is not up-to-date".to_owned());
             }
             if !reasons.is_empty() {
@@ -87,7 +93,8 @@ impl Plane<'_, '_> {
             let reasons = self.outdated.get(machine.name()).map_or(&[][..], Vec::as_slice);
             replicas::mark_up_to_date(self.scope, machine, MANAGER, reasons);
         }
-        self.machines = self.scope.machines(self.cluster.name(), |machine| machine.is_owned_by(self.object.uid()));
+        self.machines =
+            self.scope.machines(self.cluster.name(), |machine| machine.is_owned_by(self.object.uid()));
     }
 
     /// Takes one step. The texts say what holds the next one up.
@@ -147,7 +154,9 @@ impl Plane<'_, '_> {
             if machine.is_deleting() {
                 blocked.push("* waiting for a control plane Machine to complete deletion".to_owned());
             } else if !machine.at("status.nodeRef").is_object() {
-                blocked.push(format!("* Machine {name} does not have a corresponding Node yet (Machine.status.nodeRef not set)"));
+                blocked.push(format!(
+                    "* Machine {name} does not have a corresponding Node yet (Machine.status.nodeRef not set)"
+                ));
             } else if !self.has_address(machine) {
                 // The API server reaches kubelets, and through them etcd, at the nodes' internal addresses only.
                 blocked.push(format!("* Machine {name} reports EtcdMemberHealthy condition is unknown (Failed to connect to etcd: could not establish a connection to the etcd leader: no InternalIP)"));
@@ -160,14 +169,19 @@ impl Plane<'_, '_> {
     }
 
     fn has_address(&self, machine: &Object) -> bool {
-        let node = self.workload().and_then(|workload| workload.server.get("nodes", "", machine.text("status.nodeRef.name")));
-        node.is_some_and(|node| node.items("status.addresses").iter().any(|address| address.text("type") == "InternalIP"))
+        let node = self
+            .workload()
+            .and_then(|workload| workload.server.get("nodes", "", machine.text("status.nodeRef.name")));
+        node.is_some_and(|node| {
+            node.items("status.addresses").iter().any(|address| address.text("type") == "InternalIP")
+        })
     }
 
     /// Replaces a machine that a health check has marked, one at a time, if the others are enough for etcd.
     fn remediate(&self) -> Option<Next> {
         let waits = |machine: &&Arc<Object>| {
-            machine.condition("OwnerRemediated").is_some_and(|c| c.text("status") == "False") && !machine.is_deleting()
+            machine.condition("OwnerRemediated").is_some_and(|c| c.text("status") == "False")
+                && !machine.is_deleting()
         };
         let marked = self.machines.iter().find(waits)?;
         if self.machines.len() < 3 || self.machines.iter().any(|machine| machine.is_deleting()) {
@@ -179,7 +193,8 @@ impl Plane<'_, '_> {
 
     /// Zones for control planes, each with the number of machines in it.
     fn zones(&self) -> BTreeMap<&str, usize> {
-        let domains = self.cluster.items("status.failureDomains").iter().filter(|domain| domain.flag("controlPlane"));
+        let domains =
+            self.cluster.items("status.failureDomains").iter().filter(|domain| domain.flag("controlPlane"));
         let mut zones: BTreeMap<&str, usize> = domains.map(|domain| (domain.text("name"), 0)).collect();
         for machine in self.machines.iter().filter(|machine| !self.outdated.contains_key(machine.name())) {
             if let Some(count) = machine.text_at("spec.failureDomain").and_then(|zone| zones.get_mut(zone)) {
@@ -196,7 +211,11 @@ impl Plane<'_, '_> {
         let mut labels = labels_of(template, self.object.name());
         labels[CONTROL_PLANE] = "".into();
         let configuration = self.object.at("spec.kubeadmConfigSpec.clusterConfiguration").to_string();
-        let mut annotations = if template.at("metadata.annotations").is_object() { template.at("metadata.annotations").clone() } else { json!({}) };
+        let mut annotations = if template.at("metadata.annotations").is_object() {
+            template.at("metadata.annotations").clone()
+        } else {
+            json!({})
+        };
         annotations[CLUSTER_CONFIGURATION] = configuration.into();
         let mut bootstrap = self.object.at("spec.kubeadmConfigSpec").clone();
         bootstrap.unset(if self.machines.is_empty() { "joinConfiguration" } else { "initConfiguration" });
@@ -222,13 +241,19 @@ impl Plane<'_, '_> {
 
     /// Outdated machines go first, among them the oldest in the fullest zone.
     fn remove_machine(&self) {
-        let candidates = || self.machines.iter().filter(|machine| self.outdated.is_empty() || self.outdated.contains_key(machine.name()));
-        let asked = candidates().find(|machine| machine.annotation("cluster.x-k8s.io/delete-machine").is_some());
+        let candidates = || {
+            self.machines
+                .iter()
+                .filter(|machine| self.outdated.is_empty() || self.outdated.contains_key(machine.name()))
+        };
+        let asked =
+            candidates().find(|machine| machine.annotation("cluster.x-k8s.io/delete-machine").is_some());
         let mut zones: BTreeMap<&str, usize> = BTreeMap::new();
         for machine in &self.machines {
             *zones.entry(machine.text("spec.failureDomain")).or_default() += 1;
         }
-        let fullest = |machine: &&Arc<Object>| zones.get(machine.text("spec.failureDomain")).copied().unwrap_or(0);
+        let fullest =
+            |machine: &&Arc<Object>| zones.get(machine.text("spec.failureDomain")).copied().unwrap_or(0);
         let most = candidates().map(|machine| fullest(&machine)).max();
         let chosen = asked.or_else(|| candidates().find(|machine| Some(fullest(machine)) == most));
         if let Some(machine) = chosen {
@@ -252,7 +277,8 @@ impl Plane<'_, '_> {
             self.scope.create("secrets", MANAGER, secret(suffix, json!({"tls.crt": text, "tls.key": text})));
         }
         let kubernetes = self.scope.world.kubernetes();
-        let workload = kubernetes.make_workload(&self.scope.namespace, cluster, self.object.text("spec.version"));
+        let workload =
+            kubernetes.make_workload(&self.scope.namespace, cluster, self.object.text("spec.version"));
         let path = format!("/workload/{}/{cluster}", self.scope.namespace);
         let context = format!("{cluster}-admin@{cluster}");
         let config = write_kubeconfig(cluster, self.scope.world.base_url(), &path, &workload.token, &context);
@@ -264,10 +290,20 @@ impl Plane<'_, '_> {
         if !self.object.has_finalizer(FINALIZER) {
             return Next::Done;
         }
-        let workers = self.scope.machines(self.cluster.name(), |machine| machine.label(CONTROL_PLANE).is_none());
+        let workers =
+            self.scope.machines(self.cluster.name(), |machine| machine.label(CONTROL_PLANE).is_none());
         if !workers.is_empty() {
-            let names = workers.iter().map(|machine| format!("* Machine {}", machine.name())).collect::<Vec<_>>().join("\n");
-            self.say_deleting("WaitingForWorkersDeletion", &format!("KubeadmControlPlane deletion blocked because following objects still exist:\n{names}"));
+            let names = workers
+                .iter()
+                .map(|machine| format!("* Machine {}", machine.name()))
+                .collect::<Vec<_>>()
+                .join("\n");
+            self.say_deleting(
+                "WaitingForWorkersDeletion",
+                &format!(
+                    "KubeadmControlPlane deletion blocked because following objects still exist:\n{names}"
+                ),
+            );
             return Next::Look(DELETING);
         }
         if self.machines.is_empty() {
@@ -281,7 +317,10 @@ impl Plane<'_, '_> {
         }
         let names: Vec<&str> = self.machines.iter().map(|machine| machine.name()).collect();
         let plural = if names.len() == 1 { "Machine" } else { "Machines" };
-        self.say_deleting("WaitingForMachineDeletion", &format!("Deleting {} {plural}: {}", names.len(), names.join(", ")));
+        self.say_deleting(
+            "WaitingForMachineDeletion",
+            &format!("Deleting {} {plural}: {}", names.len(), names.join(", ")),
+        );
         Next::Done
     }
 
@@ -293,14 +332,19 @@ impl Plane<'_, '_> {
 
     /// Writes the status.
     fn report(&self, blocked: &[String]) {
-        let machines = self.scope.machines(self.cluster.name(), |machine| machine.is_owned_by(self.object.uid()));
+        let machines =
+            self.scope.machines(self.cluster.name(), |machine| machine.is_owned_by(self.object.uid()));
         let counts = Counts::of(&machines);
         let workload = self.workload();
         let initialized = self.is_initialized() && !self.machines.is_empty();
         let healthy = machines.iter().filter(|machine| machine.is_condition_true("NodeHealthy")).count();
         let addressed = machines.len() == 1 || machines.iter().all(|machine| self.has_address(machine));
         let wanted = self.wanted();
-        let lowest = machines.iter().filter(|m| m.at("status.nodeRef").is_object()).map(|m| m.text("spec.version")).min_by_key(|v| replicas::version(v));
+        let lowest = machines
+            .iter()
+            .filter(|m| m.at("status.nodeRef").is_object())
+            .map(|m| m.text("spec.version"))
+            .min_by_key(|v| replicas::version(v));
         self.scope.update(MANAGER, |object| {
             counts.write(object, "status");
             let generation = object.int("metadata.generation").unwrap_or(1);
@@ -312,7 +356,9 @@ impl Plane<'_, '_> {
             if let Some(version) = lowest {
                 object.set("status.version", version);
             }
-            let set = |object: &mut Object, condition: Condition| conditions::set(object, &condition, &self.scope.now);
+            let set = |object: &mut Object, condition: Condition| {
+                conditions::set(object, &condition, &self.scope.now)
+            };
             let done = object.flag("status.initialization.controlPlaneInitialized");
             set(object, Condition::is("Initialized", done, "Initialized", "NotInitialized", ""));
             set(object, Condition::is("CertificatesAvailable", true, "Available", "NotAvailable", ""));
@@ -322,23 +368,42 @@ impl Plane<'_, '_> {
                 let condition = if !done {
                     Condition::unknown(kind, "InspectionFailed", inspection)
                 } else if !addressed && kind == "EtcdClusterHealthy" {
-                    Condition::unknown(kind, "HealthUnknown", "Failed to connect to etcd: nodes have no InternalIP address")
+                    Condition::unknown(
+                        kind,
+                        "HealthUnknown",
+                        "Failed to connect to etcd: nodes have no InternalIP address",
+                    )
                 } else {
-                    Condition::is(kind, quorum, "Healthy", "NotHealthy", "* Etcd members and control plane components are not healthy on all machines")
+                    Condition::is(
+                        kind,
+                        quorum,
+                        "Healthy",
+                        "NotHealthy",
+                        "* Etcd members and control plane components are not healthy on all machines",
+                    )
                 };
                 set(object, condition);
             }
-            let message = if done { "* Control plane components are not healthy" } else { "Control plane not yet initialized" };
+            let message = if done {
+                "* Control plane components are not healthy"
+            } else {
+                "Control plane not yet initialized"
+            };
             set(object, Condition::is("Available", done && quorum, "Available", "NotAvailable", message));
             set(object, replicas::about(&machines, "MachinesReady", "Ready", "Ready"));
             set(object, replicas::about(&machines, "MachinesUpToDate", "UpToDate", "UpToDate"));
             let outdated = self.outdated.len();
             let rolling = match outdated {
                 0 => Condition::no("RollingOut", "NotRollingOut", ""),
-                count => Condition::yes("RollingOut", "RollingOut").message(format!("Rolling out {count} not up-to-date replicas")),
+                count => Condition::yes("RollingOut", "RollingOut")
+                    .message(format!("Rolling out {count} not up-to-date replicas")),
             };
             set(object, rolling);
-            let because = if blocked.is_empty() { String::new() } else { format!(" is blocked because:\n{}", blocked.join("\n")) };
+            let because = if blocked.is_empty() {
+                String::new()
+            } else {
+                format!(" is blocked because:\n{}", blocked.join("\n"))
+            };
             let now = self.scope.now.clone();
             let target = if object.is_deleting() { 0 } else { wanted };
             replicas::scaling(object, &now, counts.all, target, &because);
@@ -363,14 +428,27 @@ fn labels_of(template: &Value, name: &str) -> Value {
 /// Whether a KubeadmConfig is what the control plane would make now. Init and join differ by nature and are compared with
 /// what they were made from.
 fn same_bootstrap(config: &Value, wanted: &Value) -> bool {
-    let fields = ["files", "preKubeadmCommands", "postKubeadmCommands", "users", "ntp", "diskSetup", "mounts", "format", "bootCommands"];
+    let fields = [
+        "files",
+        "preKubeadmCommands",
+        "postKubeadmCommands",
+        "users",
+        "ntp",
+        "diskSetup",
+        "mounts",
+        "format",
+        "bootCommands",
+    ];
     let shared = fields.iter().all(|field| config.at(field) == wanted.at(field));
     let part = |spec: &Value, field: &str| {
         let mut part = spec.at(field).clone();
         part.unset("controlPlane");
         part
     };
-    let which = if config.at("initConfiguration").is_object() { "initConfiguration" } else { "joinConfiguration" };
+    let which =
+        if config.at("initConfiguration").is_object() { "initConfiguration" } else { "joinConfiguration" };
     // Without either the machine was the first of a plane that says nothing about kubeadm.
-    shared && (config.at(which).is_null() || part(config, which).at("nodeRegistration") == part(wanted, which).at("nodeRegistration"))
+    shared
+        && (config.at(which).is_null()
+            || part(config, which).at("nodeRegistration") == part(wanted, which).at("nodeRegistration"))
 }

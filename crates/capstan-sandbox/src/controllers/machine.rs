@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::conditions::{self, Condition};
+use super::ids;
 use super::node;
 use super::scope::{CLUSTER_NAME, Next, Scope};
-use super::ids;
 use crate::kubernetes::object::{Object, Read as _, Write as _, controller_reference};
 
 /// The finalizer.
@@ -64,12 +64,16 @@ fn take_over(
     config: Option<&Object>,
     node: Option<&Object>,
 ) {
-    if let Some(name) = config.filter(|c| c.flag("status.initialization.dataSecretCreated")).map(|c| c.text("status.dataSecretName")) {
+    if let Some(name) = config
+        .filter(|c| c.flag("status.initialization.dataSecretCreated"))
+        .map(|c| c.text("status.dataSecretName"))
+    {
         machine.set("spec.bootstrap.dataSecretName", name);
     }
     let has_data = machine.text_at("spec.bootstrap.dataSecretName").is_some();
     machine.set("status.initialization.bootstrapDataSecretCreated", has_data);
-    if let Some(infrastructure) = infrastructure.filter(|infrastructure| infrastructure.flag("status.ready")) {
+    if let Some(infrastructure) = infrastructure.filter(|infrastructure| infrastructure.flag("status.ready"))
+    {
         machine.set("spec.providerID", infrastructure.at("spec.providerID").clone());
         machine.set("status.addresses", infrastructure.at("status.addresses").clone());
         machine.set("status.initialization.infrastructureProvisioned", true);
@@ -112,16 +116,34 @@ fn mirrored(kind: &'static str, of: &str, object: Option<&Object>, done: bool, f
 }
 
 /// Sets the conditions.
-fn describe(scope: &Scope<'_>, machine: &mut Object, infrastructure: Option<&Object>, config: Option<&Object>, node: Option<&Object>) {
+fn describe(
+    scope: &Scope<'_>,
+    machine: &mut Object,
+    infrastructure: Option<&Object>,
+    config: Option<&Object>,
+    node: Option<&Object>,
+) {
     let now = &scope.now;
     let has_data = machine.flag("status.initialization.bootstrapDataSecretCreated");
     let bootstrap = if has_data && config.is_none() {
         Condition::yes("BootstrapConfigReady", "DataSecretProvided")
     } else {
-        mirrored("BootstrapConfigReady", "KubeadmConfig", config, has_data, "status.initialization.dataSecretCreated")
+        mirrored(
+            "BootstrapConfigReady",
+            "KubeadmConfig",
+            config,
+            has_data,
+            "status.initialization.dataSecretCreated",
+        )
     };
     let provisioned = machine.flag("status.initialization.infrastructureProvisioned");
-    let infra = mirrored("InfrastructureReady", "OpenStackMachine", infrastructure, provisioned, "status.initialization.provisioned");
+    let infra = mirrored(
+        "InfrastructureReady",
+        "OpenStackMachine",
+        infrastructure,
+        provisioned,
+        "status.initialization.provisioned",
+    );
     let (node_ready, node_healthy) = node_conditions(machine, node);
     let deleting = match machine.is_deleting() {
         true => Condition::yes("Deleting", "Deleting"),
@@ -141,7 +163,9 @@ fn summarize(machine: &mut Object, now: &str) {
     let mut lines = Vec::new();
     let (mut failed, mut unknown) = (false, false);
     for kind in kinds {
-        let Some(condition) = machine.condition(kind).filter(|c| c.text("status") != "True") else { continue };
+        let Some(condition) = machine.condition(kind).filter(|c| c.text("status") != "True") else {
+            continue;
+        };
         failed |= condition.text("status") == "False";
         unknown = true;
         let message = condition.text_at("message").unwrap_or(condition.text("reason"));
@@ -163,9 +187,13 @@ fn summarize(machine: &mut Object, now: &str) {
 
 fn node_conditions(machine: &Object, node: Option<&Object>) -> (Condition, Condition) {
     let Some(node) = node else {
-        let reason = if machine.at("status.nodeRef").is_object() { "NodeDeleted" } else { "InspectionFailed" };
+        let reason =
+            if machine.at("status.nodeRef").is_object() { "NodeDeleted" } else { "InspectionFailed" };
         let message = match machine.text_at("spec.providerID") {
-            _ if reason == "NodeDeleted" => format!("Node {} has been deleted while the Machine still exists", machine.text("status.nodeRef.name")),
+            _ if reason == "NodeDeleted" => format!(
+                "Node {} has been deleted while the Machine still exists",
+                machine.text("status.nodeRef.name")
+            ),
             Some(id) => format!("Waiting for a Node with spec.providerID {id} to exist"),
             None => "Waiting for OpenStackMachine to report spec.providerID".to_owned(),
         };
@@ -187,7 +215,10 @@ fn node_conditions(machine: &Object, node: Option<&Object>) -> (Condition, Condi
         }
         _ => {
             let message = format!("* Node.Ready: {}", ready.text("message"));
-            (Condition::no("NodeReady", "NodeNotReady", message.clone()), Condition::no("NodeHealthy", "NodeNotHealthy", message))
+            (
+                Condition::no("NodeReady", "NodeNotReady", message.clone()),
+                Condition::no("NodeHealthy", "NodeNotHealthy", message),
+            )
         }
     }
 }
@@ -212,20 +243,36 @@ fn delete(
     };
     let hook = "pre-drain.delete.hook.machine.cluster.x-k8s.io";
     if let Some((name, _)) = machine.entries("metadata.annotations").find(|(key, _)| key.starts_with(hook)) {
-        say("WaitingForPreDrainHook", format!("Waiting for pre-drain hooks to succeed (hooks: {})", name.rsplit('/').next().unwrap_or_default()));
+        say(
+            "WaitingForPreDrainHook",
+            format!(
+                "Waiting for pre-drain hooks to succeed (hooks: {})",
+                name.rsplit('/').next().unwrap_or_default()
+            ),
+        );
         return Next::Done;
     }
     let node = machine.text("status.nodeRef.name").to_owned();
-    let workload = scope.world.kubernetes().workload(&scope.namespace, cluster.name()).filter(|workload| workload.reachable);
+    let workload = scope
+        .world
+        .kubernetes()
+        .workload(&scope.namespace, cluster.name())
+        .filter(|workload| workload.reachable);
     // The machines of a cluster that is deleted are not drained.
     if let Some(workload) = workload.as_ref().filter(|_| !node.is_empty() && !cluster.is_deleting()) {
-        let drained = machine.condition("Deleting").is_some_and(|c| c.text("reason") != "Deleting" && c.text("reason") != "NotDeleting");
+        let drained = machine
+            .condition("Deleting")
+            .is_some_and(|c| c.text("reason") != "Deleting" && c.text("reason") != "NotDeleting");
         if !drained {
             workload.server.modify("nodes", "", &node, MANAGER, |node| {
                 node.set("spec.unschedulable", true);
-                node.list_mut("spec.taints").push(json!({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}));
+                node.list_mut("spec.taints")
+                    .push(json!({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}));
             });
-            say("DrainingNode", format!("Drain not completed yet (started at {}):\n* Pods are evicted", scope.now));
+            say(
+                "DrainingNode",
+                format!("Drain not completed yet (started at {}):\n* Pods are evicted", scope.now),
+            );
             return Next::Act(DRAIN);
         }
     }
@@ -255,6 +302,9 @@ fn delete(
 
 /// The machine that a KubeadmConfig or OpenStackMachine belongs to.
 pub(super) fn owner_of(scope: &Scope<'_>, object: &Object) -> Option<Arc<Object>> {
-    let owner = object.items("metadata.ownerReferences").iter().find(|owner: &&Value| owner.text("kind") == "Machine")?;
+    let owner = object
+        .items("metadata.ownerReferences")
+        .iter()
+        .find(|owner: &&Value| owner.text("kind") == "Machine")?;
     scope.get(ids::MACHINES, owner.text("name"))
 }

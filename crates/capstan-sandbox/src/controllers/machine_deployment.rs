@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::conditions::{self, Condition};
+use super::ids;
 use super::replicas::{self, Counts};
 use super::scope::{CLUSTER_NAME, Next, Scope};
-use super::ids;
 use crate::kubernetes::object::{Object, Read as _, Write as _, controller_reference, owner_reference};
 
 const FINALIZER: &str = "cluster.x-k8s.io/machinedeployment";
@@ -59,7 +59,9 @@ fn revision(set: &Object) -> u64 {
 /// Only these make a machine another one; everything else is changed in place.
 fn same_template(set: &Object, deployment: &Object) -> bool {
     let fields = ["clusterName", "bootstrap", "infrastructureRef", "version", "failureDomain"];
-    fields.iter().all(|field| set.at("spec.template.spec").at(field) == deployment.at("spec.template.spec").at(field))
+    fields
+        .iter()
+        .all(|field| set.at("spec.template.spec").at(field) == deployment.at("spec.template.spec").at(field))
 }
 
 fn hash(deployment: &Object) -> String {
@@ -75,7 +77,11 @@ fn hash(deployment: &Object) -> String {
 
 fn make_set(scope: &Scope<'_>, deployment: &Object, cluster: &Object, sets: &[Arc<Object>]) {
     let hash = hash(deployment);
-    let mut labels = if deployment.at("spec.template.metadata.labels").is_object() { deployment.at("spec.template.metadata.labels").clone() } else { json!({}) };
+    let mut labels = if deployment.at("spec.template.metadata.labels").is_object() {
+        deployment.at("spec.template.metadata.labels").clone()
+    } else {
+        json!({})
+    };
     labels[CLUSTER_NAME] = cluster.name().into();
     labels[DEPLOYMENT_NAME] = deployment.name().into();
     labels[TEMPLATE_HASH] = hash.clone().into();
@@ -95,7 +101,9 @@ fn make_set(scope: &Scope<'_>, deployment: &Object, cluster: &Object, sets: &[Ar
         set["spec"]["deletion"] = deployment["spec"]["deletion"].clone();
     }
     scope.create(ids::MACHINE_SETS, MANAGER, set);
-    scope.update(MANAGER, |deployment| deployment.set_entry("metadata.annotations", REVISION, next.to_string()));
+    scope.update(MANAGER, |deployment| {
+        deployment.set_entry("metadata.annotations", REVISION, next.to_string())
+    });
 }
 
 /// Labels, annotations and what else needs no new machine goes down to the MachineSet and its machines.
@@ -103,7 +111,11 @@ fn follow_in_place(scope: &Scope<'_>, deployment: &Object, set: &Object) {
     let wanted = deployment.at("spec.template");
     let hash = set.label(TEMPLATE_HASH).unwrap_or_default().to_owned();
     scope.server.modify(ids::MACHINE_SETS, &scope.namespace, set.name(), MANAGER, |set| {
-        let mut labels = if wanted.at("metadata.labels").is_object() { wanted.at("metadata.labels").clone() } else { json!({}) };
+        let mut labels = if wanted.at("metadata.labels").is_object() {
+            wanted.at("metadata.labels").clone()
+        } else {
+            json!({})
+        };
         for key in [CLUSTER_NAME, DEPLOYMENT_NAME] {
             if let Some(value) = set.label(key) {
                 labels[key] = value.into();
@@ -139,13 +151,16 @@ fn strategy(deployment: &Object) -> (i64, i64) {
 }
 
 fn resize(scope: &Scope<'_>, set: &Object, replicas: i64) {
-    scope.server.modify(ids::MACHINE_SETS, &scope.namespace, set.name(), MANAGER, |set| set.set("spec.replicas", replicas));
+    scope.server.modify(ids::MACHINE_SETS, &scope.namespace, set.name(), MANAGER, |set| {
+        set.set("spec.replicas", replicas)
+    });
 }
 
 /// One step of a rollout: the new set grows within the surge, the old ones shrink as far as availability allows.
 fn roll(scope: &Scope<'_>, deployment: &Object, current: &Arc<Object>, sets: &[Arc<Object>]) {
     let wanted = deployment.int("spec.replicas").unwrap_or(1);
-    let old: Vec<&Arc<Object>> = sets.iter().filter(|set| set.name() != current.name() && !set.is_deleting()).collect();
+    let old: Vec<&Arc<Object>> =
+        sets.iter().filter(|set| set.name() != current.name() && !set.is_deleting()).collect();
     let size = |set: &Object| set.int("spec.replicas").unwrap_or(0);
     let old_total: i64 = old.iter().map(|set| size(set)).sum();
     if deployment.text("spec.rollout.strategy.type") == "OnDelete" && old_total > 0 {
@@ -187,7 +202,8 @@ fn roll(scope: &Scope<'_>, deployment: &Object, current: &Arc<Object>, sets: &[A
 
 fn report(scope: &Scope<'_>, deployment: &Object, cluster: &Object) {
     let sets = scope.list(ids::MACHINE_SETS, |set| set.is_owned_by(deployment.uid()));
-    let machines = scope.machines(cluster.name(), |machine| sets.iter().any(|set| machine.is_owned_by(set.uid())));
+    let machines =
+        scope.machines(cluster.name(), |machine| sets.iter().any(|set| machine.is_owned_by(set.uid())));
     let counts = Counts::of(&machines);
     let (_, unavailable) = strategy(deployment);
     scope.update(MANAGER, |deployment| {

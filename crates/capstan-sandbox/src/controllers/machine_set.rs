@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::conditions::{self, Condition};
+use super::ids;
 use super::replicas::{self, Blueprint, Counts, version};
 use super::scope::{CLUSTER_NAME, Next, Scope};
-use super::ids;
 use crate::kubernetes::object::{Object, Read as _, Write as _};
 
 /// The finalizer.
@@ -63,11 +63,22 @@ pub(super) fn reconcile(scope: &Scope<'_>, set: &Object) -> Next {
 /// Whether machines may be made now: not while the control plane is being made or upgraded, nor ahead of its version.
 fn preflight(scope: &Scope<'_>, set: &Object, cluster: &Object) -> Vec<String> {
     let mut failed = Vec::new();
-    if set.annotation("machineset.cluster.x-k8s.io/skip-preflight-checks").is_some_and(|skipped| skipped == "All") {
+    if set
+        .annotation("machineset.cluster.x-k8s.io/skip-preflight-checks")
+        .is_some_and(|skipped| skipped == "All")
+    {
         return failed;
     }
-    let Some(plane) = scope.get(ids::CONTROL_PLANES, cluster.text("spec.controlPlaneRef.name")) else { return failed };
-    let stable = |what: &str| format!("* KubeadmControlPlane {}/{} is {what} (\"ControlPlaneIsStable\" preflight check failed)", plane.namespace(), plane.name());
+    let Some(plane) = scope.get(ids::CONTROL_PLANES, cluster.text("spec.controlPlaneRef.name")) else {
+        return failed;
+    };
+    let stable = |what: &str| {
+        format!(
+            "* KubeadmControlPlane {}/{} is {what} (\"ControlPlaneIsStable\" preflight check failed)",
+            plane.namespace(),
+            plane.name()
+        )
+    };
     let has = plane.text("status.version");
     if has.is_empty() {
         failed.push(stable("provisioning"));
@@ -78,7 +89,10 @@ fn preflight(scope: &Scope<'_>, set: &Object, cluster: &Object) -> Vec<String> {
     }
     let wanted = set.text("spec.template.spec.version");
     let (plane_version, worker) = (version(has), version(wanted));
-    if !wanted.is_empty() && worker > plane_version && (worker.0, worker.1) > (plane_version.0, plane_version.1) {
+    if !wanted.is_empty()
+        && worker > plane_version
+        && (worker.0, worker.1) > (plane_version.0, plane_version.1)
+    {
         failed.push(format!(
             "* MachineSet version ({wanted}) and ControlPlane version ({has}) do not conform to the kubernetes version skew policy as MachineSet version is higher than ControlPlane version (\"KubernetesVersionSkew\" preflight check failed)"
         ));
@@ -90,9 +104,17 @@ fn add_machine(scope: &Scope<'_>, set: &Object, cluster: &Object) {
     let template = set.at("spec.template");
     let config_template = template.text("spec.bootstrap.configRef.name");
     let Some(config) = scope.get(ids::KUBEADM_CONFIG_TEMPLATES, config_template) else { return };
-    let mut labels = if template.at("metadata.labels").is_object() { template.at("metadata.labels").clone() } else { json!({}) };
+    let mut labels = if template.at("metadata.labels").is_object() {
+        template.at("metadata.labels").clone()
+    } else {
+        json!({})
+    };
     labels[SET_NAME] = set.name().into();
-    let annotations = if template.at("metadata.annotations").is_object() { template.at("metadata.annotations").clone() } else { json!({}) };
+    let annotations = if template.at("metadata.annotations").is_object() {
+        template.at("metadata.annotations").clone()
+    } else {
+        json!({})
+    };
     let blueprint = Blueprint {
         owner: set,
         manager: MANAGER,
@@ -134,14 +156,17 @@ fn to_delete<'m>(set: &Object, alive: &[&'m Arc<Object>], count: usize) -> Vec<&
 
 /// Replaces machines that a health check has marked.
 fn remediate(scope: &Scope<'_>, alive: &[&Arc<Object>]) {
-    let marked = |machine: &&&Arc<Object>| machine.condition("OwnerRemediated").is_some_and(|c| c.text("status") == "False");
+    let marked = |machine: &&&Arc<Object>| {
+        machine.condition("OwnerRemediated").is_some_and(|c| c.text("status") == "False")
+    };
     for machine in alive.iter().filter(marked) {
         scope.server.delete(ids::MACHINES, &scope.namespace, machine.name());
     }
 }
 
 fn mark_machines(scope: &Scope<'_>, set: &Object, machines: &[Arc<Object>]) {
-    let deployment = set.controller().and_then(|owner| scope.get(ids::MACHINE_DEPLOYMENTS, owner.text("name")));
+    let deployment =
+        set.controller().and_then(|owner| scope.get(ids::MACHINE_DEPLOYMENTS, owner.text("name")));
     for machine in machines.iter().filter(|machine| !machine.is_deleting()) {
         let mut reasons = Vec::new();
         if let Some(deployment) = &deployment {
@@ -173,10 +198,17 @@ fn report(scope: &Scope<'_>, set: &Object, cluster: &Object, blocked: &[String])
         let generation = set.int("metadata.generation").unwrap_or(1);
         set.set("status.observedGeneration", generation);
         set.set("status.fullyLabeledReplicas", counts.all);
-        let selector: Vec<String> = set.entries("spec.selector.matchLabels").map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+        let selector: Vec<String> = set
+            .entries("spec.selector.matchLabels")
+            .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+            .collect();
         set.set("status.selector", selector.join(","));
         let now = &scope.now;
-        let because = if blocked.is_empty() { String::new() } else { format!(" is blocked because:\n{}", blocked.join("\n")) };
+        let because = if blocked.is_empty() {
+            String::new()
+        } else {
+            format!(" is blocked because:\n{}", blocked.join("\n"))
+        };
         let wanted = if set.is_deleting() { 0 } else { set.int("spec.replicas").unwrap_or(1) };
         replicas::scaling(set, now, counts.all, wanted, &because);
         conditions::set(set, &replicas::about(&machines, "MachinesReady", "Ready", "Ready"), now);
@@ -184,7 +216,9 @@ fn report(scope: &Scope<'_>, set: &Object, cluster: &Object, blocked: &[String])
         conditions::set(set, &Condition::no("Remediating", "NotRemediating", ""), now);
         conditions::set(set, &Condition::no("Paused", "NotPaused", ""), now);
         let deleting = match set.is_deleting() {
-            true => Condition::yes("Deleting", "Deleting").message(format!("Deleting {} Machines", counts.all)),
+            true => {
+                Condition::yes("Deleting", "Deleting").message(format!("Deleting {} Machines", counts.all))
+            }
             false => Condition::no("Deleting", "NotDeleting", ""),
         };
         conditions::set(set, &deleting, now);

@@ -52,7 +52,8 @@ pub(crate) mod ids {
     pub(crate) const KUBEADM_CONFIG_TEMPLATES: &str = "kubeadmconfigtemplates.bootstrap.cluster.x-k8s.io";
     pub(crate) const OPENSTACK_CLUSTERS: &str = "openstackclusters.infrastructure.cluster.x-k8s.io";
     pub(crate) const OPENSTACK_MACHINES: &str = "openstackmachines.infrastructure.cluster.x-k8s.io";
-    pub(crate) const OPENSTACK_MACHINE_TEMPLATES: &str = "openstackmachinetemplates.infrastructure.cluster.x-k8s.io";
+    pub(crate) const OPENSTACK_MACHINE_TEMPLATES: &str =
+        "openstackmachinetemplates.infrastructure.cluster.x-k8s.io";
     pub(crate) const OPENSTACK_SERVERS: &str = "openstackservers.infrastructure.cluster.x-k8s.io";
 }
 

@@ -10,8 +10,8 @@ use super::conditions::{self, Condition};
 use super::queue::{Item, Origin};
 use super::scope::{Next, Scope};
 use super::{ids, machine};
-use crate::kubernetes::api::ApiServer;
 use crate::kubernetes::Workload;
+use crate::kubernetes::api::ApiServer;
 use crate::kubernetes::object::{Object, Read as _, Write as _};
 
 /// From an ACTIVE server to a running API server: cloud-init and `kubeadm init` (21 s were measured).
@@ -40,10 +40,13 @@ pub(super) fn of_machine(
     if let Some(workload) = &workload
         && let Some(node) = workload.server.get("nodes", "", &name)
     {
-        let next = infrastructure.map_or(Next::Done, |infrastructure| heartbeat(scope, workload, &node, infrastructure));
+        let next = infrastructure
+            .map_or(Next::Done, |infrastructure| heartbeat(scope, workload, &node, infrastructure));
         return (workload.server.get("nodes", "", &name), next);
     }
-    let Some(infrastructure) = infrastructure.filter(|i| i.flag("status.ready")) else { return (None, Next::Done) };
+    let Some(infrastructure) = infrastructure.filter(|i| i.flag("status.ready")) else {
+        return (None, Next::Done);
+    };
     if machine.at("status.nodeRef").is_object() {
         return (None, Next::Done);
     }
@@ -78,14 +81,20 @@ fn age(scope: &Scope<'_>, since: &str) -> Duration {
 
 /// The Kubernetes version of a server is that of its image; the name of the image tells it, else the machine does.
 fn version_of(infrastructure: &Object, machine: &Object) -> String {
-    let image = infrastructure.text_at("spec.image.filter.name").unwrap_or(infrastructure.text("spec.image.imageRef.name"));
-    let version = image.rfind("v1.").map(|at| &image[at..]).filter(|version| version.matches('.').count() == 2);
+    let image = infrastructure
+        .text_at("spec.image.filter.name")
+        .unwrap_or(infrastructure.text("spec.image.imageRef.name"));
+    let version =
+        image.rfind("v1.").map(|at| &image[at..]).filter(|version| version.matches('.').count() == 2);
     version.unwrap_or(machine.text("spec.version")).to_owned()
 }
 
 /// What `kubeadm init` leaves in a cluster.
 fn initialise(scope: &Scope<'_>, cluster: &Object, server: &ApiServer, version: &str) {
-    let configuration = format!("apiVersion: kubeadm.k8s.io/v1beta4\nclusterName: {}\nkind: ClusterConfiguration\nkubernetesVersion: {version}\n", cluster.name());
+    let configuration = format!(
+        "apiVersion: kubeadm.k8s.io/v1beta4\nclusterName: {}\nkind: ClusterConfiguration\nkubernetesVersion: {version}\n",
+        cluster.name()
+    );
     let map = json!({"metadata": {"name": "kubeadm-config", "namespace": "kube-system"}, "data": {"ClusterConfiguration": configuration}});
     server.seed("configmaps", map);
     let labels = json!({"k8s-app": "kube-dns"});
@@ -104,7 +113,8 @@ fn initialise(scope: &Scope<'_>, cluster: &Object, server: &ApiServer, version: 
 /// The kubelet registers its node.
 fn register(scope: &Scope<'_>, server: &ApiServer, machine: &Object, infrastructure: &Object, version: &str) {
     let name = infrastructure.name();
-    let mut labels = json!({"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"});
+    let mut labels =
+        json!({"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"});
     let mut taints = vec![json!({"key": UNINITIALIZED, "value": "true", "effect": "NoSchedule"})];
     if machine::is_control_plane(machine) {
         labels["node-role.kubernetes.io/control-plane"] = "".into();
@@ -113,7 +123,10 @@ fn register(scope: &Scope<'_>, server: &ApiServer, machine: &Object, infrastruct
     // What Cluster API copies from a Machine to its Node.
     for (key, value) in machine.entries("metadata.labels") {
         let domain = key.split_once('/').map_or("", |(domain, _)| domain);
-        if domain == "node-role.kubernetes.io" || domain.ends_with("node-restriction.kubernetes.io") || domain.ends_with("node.cluster.x-k8s.io") {
+        if domain == "node-role.kubernetes.io"
+            || domain.ends_with("node-restriction.kubernetes.io")
+            || domain.ends_with("node.cluster.x-k8s.io")
+        {
             labels[key] = value.clone();
         }
     }
@@ -121,7 +134,8 @@ fn register(scope: &Scope<'_>, server: &ApiServer, machine: &Object, infrastruct
     if let Some(config) = &config {
         let registration = config.at("spec.joinConfiguration.nodeRegistration");
         taints.extend(registration.items("taints").iter().cloned());
-        let argument = registration.items("kubeletExtraArgs").iter().find(|a| a.text("name") == "node-labels");
+        let argument =
+            registration.items("kubeletExtraArgs").iter().find(|a| a.text("name") == "node-labels");
         for pair in argument.map_or("", |a| a.text("value")).split(',') {
             if let Some((key, value)) = pair.split_once('=') {
                 labels[key] = value.into();
@@ -172,15 +186,20 @@ fn heartbeat(scope: &Scope<'_>, workload: &Workload, node: &Object, infrastructu
 pub(super) fn remove(scope: &Scope<'_>, cluster: &Object, workload: &Workload, node: &str) {
     workload.server.delete("nodes", "", node);
     let control_planes = workload.server.list("nodes", "").into_iter();
-    let left = control_planes.filter(|node| node.label("node-role.kubernetes.io/control-plane").is_some()).count();
+    let left =
+        control_planes.filter(|node| node.label("node-role.kubernetes.io/control-plane").is_some()).count();
     if left == 0 {
-        scope.world.kubernetes().with_workload(&scope.namespace, cluster.name(), |workload| workload.reachable = false);
+        scope
+            .world
+            .kubernetes()
+            .with_workload(&scope.namespace, cluster.name(), |workload| workload.reachable = false);
     }
 }
 
 /// Whether a cloud controller manager runs in a cluster.
 pub(super) fn has_cloud_controller(scope: &Scope<'_>, server: &ApiServer) -> bool {
-    scope.world.config().assume_cloud_controller || server.get("daemonsets.apps", "kube-system", CLOUD_CONTROLLER).is_some()
+    scope.world.config().assume_cloud_controller
+        || server.get("daemonsets.apps", "kube-system", CLOUD_CONTROLLER).is_some()
 }
 
 /// The workload cluster that a change was in.
@@ -199,7 +218,8 @@ pub(super) fn reconcile(scope: &Scope<'_>) -> Next {
     if !tainted || !has_cloud_controller(scope, &workload.server) {
         return Next::Done;
     }
-    let Some(infrastructure) = scope.server.get(ids::OPENSTACK_MACHINES, cluster.namespace(), &scope.name) else {
+    let Some(infrastructure) = scope.server.get(ids::OPENSTACK_MACHINES, cluster.namespace(), &scope.name)
+    else {
         return Next::Done;
     };
     let server = scope.server.get(ids::OPENSTACK_SERVERS, cluster.namespace(), &scope.name);
@@ -213,7 +233,8 @@ pub(super) fn reconcile(scope: &Scope<'_>) -> Next {
         }
         node.set_entry("metadata.labels", "node.kubernetes.io/instance-type", flavor.clone());
         let known = |address: &&Value| matches!(address.text("type"), "InternalIP" | "ExternalIP");
-        let mut addresses: Vec<Value> = infrastructure.items("status.addresses").iter().filter(known).cloned().collect();
+        let mut addresses: Vec<Value> =
+            infrastructure.items("status.addresses").iter().filter(known).cloned().collect();
         addresses.push(json!({"type": "Hostname", "address": scope.name}));
         node.set("status.addresses", addresses);
     });
@@ -225,17 +246,34 @@ pub(super) fn reconcile_daemon_set(scope: &Scope<'_>) -> Next {
     let Some((workload, _)) = workload_of(scope) else { return Next::Done };
     let nodes = workload.server.list("nodes", "");
     let count = i64::try_from(nodes.len()).unwrap_or(0);
-    workload.server.modify("daemonsets.apps", &scope.namespace, &scope.name, "kube-controller-manager", |set| {
-        let generation = set.int("metadata.generation").unwrap_or(1);
-        set.set("status.observedGeneration", generation);
-        for field in ["desiredNumberScheduled", "currentNumberScheduled", "numberReady", "numberAvailable", "updatedNumberScheduled"] {
-            set.set(&format!("status.{field}"), count);
-        }
-        set.set("status.numberMisscheduled", 0);
-    });
+    workload.server.modify(
+        "daemonsets.apps",
+        &scope.namespace,
+        &scope.name,
+        "kube-controller-manager",
+        |set| {
+            let generation = set.int("metadata.generation").unwrap_or(1);
+            set.set("status.observedGeneration", generation);
+            for field in [
+                "desiredNumberScheduled",
+                "currentNumberScheduled",
+                "numberReady",
+                "numberAvailable",
+                "updatedNumberScheduled",
+            ] {
+                set.set(&format!("status.{field}"), count);
+            }
+            set.set("status.numberMisscheduled", 0);
+        },
+    );
     if scope.name == CLOUD_CONTROLLER {
         for node in nodes {
-            let item = Item { origin: scope.origin.clone(), resource: "nodes".to_owned(), namespace: String::new(), name: node.name().to_owned() };
+            let item = Item {
+                origin: scope.origin.clone(),
+                resource: "nodes".to_owned(),
+                namespace: String::new(),
+                name: node.name().to_owned(),
+            };
             scope.world.kubernetes().queue().push(item);
         }
     }
@@ -245,15 +283,22 @@ pub(super) fn reconcile_daemon_set(scope: &Scope<'_>) -> Next {
 /// A Deployment in a workload cluster is available at once.
 pub(super) fn reconcile_deployment(scope: &Scope<'_>) -> Next {
     let Some((workload, _)) = workload_of(scope) else { return Next::Done };
-    workload.server.modify("deployments.apps", &scope.namespace, &scope.name, "kube-controller-manager", |deployment| {
-        let replicas = deployment.int("spec.replicas").unwrap_or(1);
-        let generation = deployment.int("metadata.generation").unwrap_or(1);
-        deployment.set("status.observedGeneration", generation);
-        for field in ["replicas", "readyReplicas", "availableReplicas", "updatedReplicas"] {
-            deployment.set(&format!("status.{field}"), replicas);
-        }
-        let condition = Condition::yes("Available", "MinimumReplicasAvailable").message("Deployment has minimum availability.");
-        conditions::set_v1beta1(deployment, &condition, &scope.now);
-    });
+    workload.server.modify(
+        "deployments.apps",
+        &scope.namespace,
+        &scope.name,
+        "kube-controller-manager",
+        |deployment| {
+            let replicas = deployment.int("spec.replicas").unwrap_or(1);
+            let generation = deployment.int("metadata.generation").unwrap_or(1);
+            deployment.set("status.observedGeneration", generation);
+            for field in ["replicas", "readyReplicas", "availableReplicas", "updatedReplicas"] {
+                deployment.set(&format!("status.{field}"), replicas);
+            }
+            let condition = Condition::yes("Available", "MinimumReplicasAvailable")
+                .message("Deployment has minimum availability.");
+            conditions::set_v1beta1(deployment, &condition, &scope.now);
+        },
+    );
     Next::Done
 }

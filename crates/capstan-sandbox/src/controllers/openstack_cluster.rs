@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use super::cloud::{Cloud, CloudError, CloudResult};
 use super::conditions::{Condition, set_v1beta1};
 use super::scope::{Next, Scope};
-use super::{ids, openstack_load_balancer as load_balancer, openstack_network as network, openstack_security_groups as groups};
+use super::{
+    ids, openstack_load_balancer as load_balancer, openstack_network as network,
+    openstack_security_groups as groups,
+};
 use crate::kubernetes::object::{Object, Read as _, Write as _};
 
 /// The finalizer.
@@ -18,7 +21,6 @@ pub(super) const MANAGER: &str = "manager";
 
 /// After a failure.
 const RETRY: Duration = Duration::from_secs(15);
-
 
 /// A cluster in the making: its object as it is going to be, and the cloud.
 pub(super) struct Work<'s, 'w> {
@@ -111,7 +113,9 @@ impl Work<'_, '_> {
             self.create_network()?;
         }
         self.resolve_load_balancer_network();
-        self.step("SecurityGroupsReady", "SecurityGroupCreateFailed", "security groups", |work| Ok(groups::reconcile(work)?))?;
+        self.step("SecurityGroupsReady", "SecurityGroupCreateFailed", "security groups", |work| {
+            Ok(groups::reconcile(work)?)
+        })?;
         self.reconcile_endpoint()?;
         self.set_failure_domains()?;
         self.object.set("status.ready", true);
@@ -147,7 +151,9 @@ impl Work<'_, '_> {
                 self.mark(&Condition::yes(kind, ""));
                 Ok(())
             }
-            Err(Stop::Failed(error)) => Err(self.fail(kind, reason, error.wrap(&format!("failed to reconcile {what}")))),
+            Err(Stop::Failed(error)) => {
+                Err(self.fail(kind, reason, error.wrap(&format!("failed to reconcile {what}"))))
+            }
             Err(wait) => Err(wait),
         }
     }
@@ -189,7 +195,8 @@ impl Work<'_, '_> {
 
     fn has_load_balancer(&self) -> bool {
         // `enabled` has the default true, so an object alone is enough.
-        self.object.at("spec.apiServerLoadBalancer").is_object() && self.object.at("spec.apiServerLoadBalancer.enabled") != false
+        self.object.at("spec.apiServerLoadBalancer").is_object()
+            && self.object.at("spec.apiServerLoadBalancer.enabled") != false
     }
 
     fn resolve_load_balancer_network(&mut self) {
@@ -200,15 +207,23 @@ impl Work<'_, '_> {
     }
 
     fn reconcile_endpoint(&mut self) -> Result<(), Stop> {
-        let port = self.object.int("spec.controlPlaneEndpoint.port").or(self.object.int("spec.apiServerPort")).unwrap_or(6443);
+        let port = self
+            .object
+            .int("spec.controlPlaneEndpoint.port")
+            .or(self.object.int("spec.apiServerPort"))
+            .unwrap_or(6443);
         let given = self.object.text("spec.controlPlaneEndpoint.host").to_owned();
         let host = if self.has_load_balancer() {
-            let made = load_balancer::reconcile(self, port).map_err(|stop| stop.wrap("failed to reconcile load balancer"));
+            let made = load_balancer::reconcile(self, port)
+                .map_err(|stop| stop.wrap("failed to reconcile load balancer"));
             if let Err(stop) = made {
                 return Err(match stop {
                     Stop::Failed(error) => {
                         let message = format!("Failed to reconcile control plane endpoint: {error}");
-                        self.mark(&Condition::no("APIEndpointReady", "APIEndpointConfigFailed", message).severity("Error"));
+                        self.mark(
+                            &Condition::no("APIEndpointReady", "APIEndpointConfigFailed", message)
+                                .severity("Error"),
+                        );
                         Stop::Failed(error)
                     }
                     wait => wait,
@@ -218,9 +233,12 @@ impl Work<'_, '_> {
             balancer.text_at("ip").unwrap_or(balancer.text("internalIP")).to_owned()
         } else if !given.is_empty() {
             given
-        } else if !self.object.flag("spec.disableAPIServerFloatingIP") && !self.object.flag("spec.disableExternalNetwork") {
+        } else if !self.object.flag("spec.disableAPIServerFloatingIP")
+            && !self.object.flag("spec.disableExternalNetwork")
+        {
             let wanted = self.object.text("spec.apiServerFloatingIP").to_owned();
-            let made = network::floating_ip(self, &wanted).map_err(|e| e.wrap("floating IP cannot be got or created"))?;
+            let made = network::floating_ip(self, &wanted)
+                .map_err(|e| e.wrap("floating IP cannot be got or created"))?;
             made.text("floating_ip_address").to_owned()
         } else if let Some(fixed) = self.object.text_at("spec.apiServerFixedIP") {
             fixed.to_owned()

@@ -59,7 +59,9 @@ pub(super) fn reconcile(work: &mut Work<'_, '_>, port: i64) -> Result<(), Stop> 
     let balancer = active(&work.cloud, &id)?;
     if !work.object.flag("spec.disableAPIServerFloatingIP") {
         let known = work.object.text_at("status.apiServerLoadBalancer.ip");
-        let wanted = known.or(work.object.text_at("spec.apiServerFloatingIP")).or(work.object.text_at("spec.controlPlaneEndpoint.host"));
+        let wanted = known
+            .or(work.object.text_at("spec.apiServerFloatingIP"))
+            .or(work.object.text_at("spec.controlPlaneEndpoint.host"));
         let wanted = wanted.unwrap_or_default().to_owned();
         let floating_ip = network::floating_ip(work, &wanted)?;
         work.object.set("status.apiServerLoadBalancer.ip", floating_ip["floating_ip_address"].clone());
@@ -67,7 +69,8 @@ pub(super) fn reconcile(work: &mut Work<'_, '_>, port: i64) -> Result<(), Stop> 
     }
     let allowed = allowed_cidrs(&work.object);
     work.object.set("status.apiServerLoadBalancer.allowedCIDRs", allowed.clone());
-    let more = work.object.items("spec.apiServerLoadBalancer.additionalPorts").iter().filter_map(Value::as_i64);
+    let more =
+        work.object.items("spec.apiServerLoadBalancer.additionalPorts").iter().filter_map(Value::as_i64);
     let ports: Vec<i64> = std::iter::once(port).chain(more).collect();
     for port in ports {
         listen(work, &id, &format!("{name}-{port}"), port, &allowed)?;
@@ -94,7 +97,10 @@ fn create(work: &Work<'_, '_>, name: &str) -> Result<Value, Stop> {
         let known = work.cloud.list(&format!("{ROOT}/flavors"), "flavors")?;
         match known.iter().find(|f| f.text("name") == flavor && f.flag("enabled")) {
             Some(found) => request.set("flavor_id", found["id"].clone()),
-            None => work.tell("OctaviaFlavorNotFound", &format!("Flavor {flavor} specified for Octavia not found, using the default flavor.")),
+            None => work.tell(
+                "OctaviaFlavorNotFound",
+                &format!("Flavor {flavor} specified for Octavia not found, using the default flavor."),
+            ),
         }
     }
     if let Some(zone) = spec.text_at("availabilityZone") {
@@ -109,7 +115,10 @@ fn create(work: &Work<'_, '_>, name: &str) -> Result<Value, Stop> {
     match work.cloud.post(&format!("{ROOT}/loadbalancers"), &json!({"loadbalancer": request})) {
         Ok(mut made) => {
             let made = made["loadbalancer"].take();
-            work.tell("SuccessfulCreateLoadBalancer", &format!("Created load balancer {name} with id {}", made.text("id")));
+            work.tell(
+                "SuccessfulCreateLoadBalancer",
+                &format!("Created load balancer {name} with id {}", made.text("id")),
+            );
             Ok(made)
         }
         Err(error) => {
@@ -137,7 +146,13 @@ fn allowed_cidrs(object: &Object) -> Vec<String> {
     canonical.collect::<BTreeSet<String>>().into_iter().collect()
 }
 
-fn listen(work: &Work<'_, '_>, balancer: &str, name: &str, port: i64, allowed: &[String]) -> Result<(), Stop> {
+fn listen(
+    work: &Work<'_, '_>,
+    balancer: &str,
+    name: &str,
+    port: i64,
+    allowed: &[String],
+) -> Result<(), Stop> {
     let cloud = &work.cloud;
     let tags = work.tags();
     let listener = match cloud.find(&format!("{ROOT}/listeners"), "listeners", name)? {
@@ -155,7 +170,11 @@ fn listen(work: &Work<'_, '_>, balancer: &str, name: &str, port: i64, allowed: &
     let pool = match cloud.find(&format!("{ROOT}/pools"), "pools", name)? {
         Some(pool) => pool,
         None => {
-            let method = if work.object.text("spec.apiServerLoadBalancer.provider") == "ovn" { "SOURCE_IP_PORT" } else { "ROUND_ROBIN" };
+            let method = if work.object.text("spec.apiServerLoadBalancer.provider") == "ovn" {
+                "SOURCE_IP_PORT"
+            } else {
+                "ROUND_ROBIN"
+            };
             let request = json!({"name": name, "protocol": "TCP", "lb_algorithm": method, "listener_id": id, "tags": tags});
             make(work, "Pool", "pool", &request)?
         }
@@ -169,11 +188,15 @@ fn listen(work: &Work<'_, '_>, balancer: &str, name: &str, port: i64, allowed: &
         make(work, "Monitor", "healthmonitor", &request)?;
     }
     active(cloud, balancer)?;
-    let mut known: Vec<String> = listener.items("allowed_cidrs").iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    let mut known: Vec<String> =
+        listener.items("allowed_cidrs").iter().filter_map(Value::as_str).map(str::to_owned).collect();
     known.sort();
     if known != allowed {
         cloud.put(&format!("{ROOT}/listeners/{id}"), &json!({"listener": {"allowed_cidrs": allowed}}))?;
-        work.tell("SuccessfulUpdateListener", &format!("Updated allowed_cidrs [{}] for listener {name} with id {id}", allowed.join(" ")));
+        work.tell(
+            "SuccessfulUpdateListener",
+            &format!("Updated allowed_cidrs [{}] for listener {name} with id {id}", allowed.join(" ")),
+        );
         active(cloud, balancer)?;
     }
     Ok(())
@@ -184,7 +207,10 @@ fn make(work: &Work<'_, '_>, kind: &str, key: &str, request: &Value) -> Result<V
     match work.cloud.post(&format!("{ROOT}/{key}s"), &json!({key: request})) {
         Ok(mut made) => {
             let made = made[key].take();
-            work.tell(&format!("SuccessfulCreate{kind}"), &format!("Created {noun} {name} with id {}", made.text("id")));
+            work.tell(
+                &format!("SuccessfulCreate{kind}"),
+                &format!("Created {noun} {name} with id {}", made.text("id")),
+            );
             Ok(made)
         }
         Err(error) => {
@@ -209,7 +235,10 @@ pub(super) fn delete(work: &Work<'_, '_>) -> Result<(), Stop> {
     }
     let id = balancer.text("id");
     if let Err(error) = work.cloud.delete_if_there(&format!("{ROOT}/loadbalancers/{id}?cascade=true")) {
-        work.tell("FailedDeleteLoadBalancer", &format!("Failed to delete load balancer {name} with id {id}: {error}"));
+        work.tell(
+            "FailedDeleteLoadBalancer",
+            &format!("Failed to delete load balancer {name} with id {id}: {error}"),
+        );
         return Err(Stop::Failed(error));
     }
     work.tell("SuccessfulDeleteLoadBalancer", &format!("Deleted load balancer {name} with id {id}"));
@@ -223,7 +252,13 @@ fn ports(cluster: &Object) -> Vec<i64> {
 }
 
 /// Makes a control plane machine a member of every pool.
-pub(super) fn add_member(cloud: &Cloud<'_>, cluster: &Object, base: &str, machine: &str, address: &str) -> Result<(), Stop> {
+pub(super) fn add_member(
+    cloud: &Cloud<'_>,
+    cluster: &Object,
+    base: &str,
+    machine: &str,
+    address: &str,
+) -> Result<(), Stop> {
     let balancer = cluster.text("status.apiServerLoadBalancer.id");
     for port in ports(cluster) {
         let pool_name = format!("{}-{port}", name(base));
@@ -255,13 +290,19 @@ pub(super) fn add_member(cloud: &Cloud<'_>, cluster: &Object, base: &str, machin
 }
 
 /// Takes a control plane machine out of every pool.
-pub(super) fn remove_member(cloud: &Cloud<'_>, cluster: &Object, base: &str, machine: &str) -> Result<(), Stop> {
+pub(super) fn remove_member(
+    cloud: &Cloud<'_>,
+    cluster: &Object,
+    base: &str,
+    machine: &str,
+) -> Result<(), Stop> {
     let Some(balancer) = find(cloud, &name(base))? else { return Ok(()) };
     for port in ports(cluster) {
         let pool_name = format!("{}-{port}", name(base));
         let Some(pool) = cloud.find(&format!("{ROOT}/pools"), "pools", &pool_name)? else { continue };
         let members = format!("{ROOT}/pools/{}/members", pool.text("id"));
-        let listed = cloud.list(&format!("{members}?name={}", encode(&format!("{pool_name}-{machine}"))), "members")?;
+        let listed = cloud
+            .list(&format!("{members}?name={}", encode(&format!("{pool_name}-{machine}"))), "members")?;
         for member in listed {
             active(cloud, balancer.text("id"))?;
             cloud.delete_if_there(&format!("{members}/{}", member.text("id")))?;

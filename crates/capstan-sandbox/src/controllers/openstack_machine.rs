@@ -61,7 +61,8 @@ impl Work<'_, '_> {
         if machine::is_control_plane(&self.machine) {
             kinds.push("APIServerIngressReadyCondition");
         }
-        let known: Vec<Value> = kinds.iter().filter_map(|kind| self.object.condition(kind).cloned()).collect();
+        let known: Vec<Value> =
+            kinds.iter().filter_map(|kind| self.object.condition(kind).cloned()).collect();
         let worst = known.iter().find(|c| c.text("status") != "True");
         let summary = match worst {
             _ if known.is_empty() => return,
@@ -89,7 +90,9 @@ impl Work<'_, '_> {
             return Ok(Next::Done);
         }
         if !self.cluster.flag("status.ready") {
-            self.mark(&Condition::no("InstanceReady", "WaitingForClusterInfrastructure", "").severity("Info"));
+            self.mark(
+                &Condition::no("InstanceReady", "WaitingForClusterInfrastructure", "").severity("Info"),
+            );
             return Ok(Next::Look(CLUSTER_NOT_READY));
         }
         let Some(bootstrap) = self.machine.text_at("spec.bootstrap.dataSecretName").map(str::to_owned) else {
@@ -141,7 +144,9 @@ impl Work<'_, '_> {
     }
 
     fn join_load_balancer(&self, cloud: &Cloud<'_>, server: &Value) -> Result<(), Stop> {
-        if !machine::is_control_plane(&self.machine) || !self.cluster.at("status.apiServerLoadBalancer").is_object() {
+        if !machine::is_control_plane(&self.machine)
+            || !self.cluster.at("status.apiServerLoadBalancer").is_object()
+        {
             return Ok(());
         }
         let Some(address) = fixed_address(server) else { return Ok(()) };
@@ -187,8 +192,19 @@ impl Work<'_, '_> {
         let own = from.at("spec.identityRef");
         let identity = if own.is_object() { own } else { self.cluster.at("spec.identityRef") };
         let mut spec = json!({"identityRef": identity, "userDataRef": {"name": bootstrap}});
-        let same = ["additionalBlockDevices", "configDrive", "flavor", "flavorID", "image", "rootVolume", "serverMetadata",
-            "sshKeyName", "serverGroup", "schedulerHintAdditionalProperties", "floatingIPPoolRef"];
+        let same = [
+            "additionalBlockDevices",
+            "configDrive",
+            "flavor",
+            "flavorID",
+            "image",
+            "rootVolume",
+            "serverMetadata",
+            "sshKeyName",
+            "serverGroup",
+            "schedulerHintAdditionalProperties",
+            "floatingIPPoolRef",
+        ];
         for field in same {
             if !from.at("spec").at(field).is_null() {
                 spec[field] = from["spec"][field].clone();
@@ -213,7 +229,11 @@ impl Work<'_, '_> {
     }
 
     fn ports(&self) -> Vec<Value> {
-        let group = if machine::is_control_plane(&self.machine) { "controlPlaneSecurityGroup" } else { "workerSecurityGroup" };
+        let group = if machine::is_control_plane(&self.machine) {
+            "controlPlaneSecurityGroup"
+        } else {
+            "workerSecurityGroup"
+        };
         let default = self.cluster.at("status").at(group).text_at("id").map(|id| json!({"id": id}));
         let mut ports = self.object.items("spec.ports").to_vec();
         if ports.is_empty() {
@@ -224,7 +244,8 @@ impl Work<'_, '_> {
                 && let Some(id) = self.cluster.text_at("status.network.id")
             {
                 port.set("network", json!({"id": id}));
-                let subnets = self.cluster.items("spec.subnets").iter().map(|subnet| json!({"subnet": subnet}));
+                let subnets =
+                    self.cluster.items("spec.subnets").iter().map(|subnet| json!({"subnet": subnet}));
                 let subnets: Vec<Value> = subnets.collect();
                 if !subnets.is_empty() {
                     port.set("fixedIPs", subnets);
@@ -249,14 +270,17 @@ impl Work<'_, '_> {
             self.object.remove_finalizer(FINALIZER);
             return Ok(Next::Done);
         }
-        if machine::is_control_plane(&self.machine) && self.cluster.at("status.apiServerLoadBalancer").is_object() {
+        if machine::is_control_plane(&self.machine)
+            && self.cluster.at("status.apiServerLoadBalancer").is_object()
+        {
             let left = {
                 let cloud = self.cloud()?;
                 load_balancer::remove_member(&cloud, &self.cluster, &self.base, &self.scope.name)
             };
             if let Err(Stop::Failed(error)) = &left {
                 let message = format!("Machine could not be removed from load balancer: {error}");
-                let condition = Condition::no("APIServerIngressReadyCondition", "LoadBalancerMemberError", message);
+                let condition =
+                    Condition::no("APIServerIngressReadyCondition", "LoadBalancerMemberError", message);
                 self.mark(&condition.severity("Warning"));
             }
             left?;
@@ -282,8 +306,11 @@ pub(super) fn fixed_address(server: &Value) -> Option<String> {
 
 /// The addresses as Cluster API shows them.
 fn addresses(server: &Value) -> Vec<Value> {
-    let kind = |address: &Value| if address.text("OS-EXT-IPS:type") == "floating" { "ExternalIP" } else { "InternalIP" };
-    let mut list: Vec<Value> = all_addresses(server).map(|a| json!({"type": kind(a), "address": a["addr"]})).collect();
+    let kind = |address: &Value| {
+        if address.text("OS-EXT-IPS:type") == "floating" { "ExternalIP" } else { "InternalIP" }
+    };
+    let mut list: Vec<Value> =
+        all_addresses(server).map(|a| json!({"type": kind(a), "address": a["addr"]})).collect();
     list.push(json!({"type": "InternalDNS", "address": server["name"]}));
     list
 }

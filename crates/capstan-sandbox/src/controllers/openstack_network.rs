@@ -22,12 +22,23 @@ fn noted(resource: &Value) -> Value {
 }
 
 /// Finds one resource by `{id}` or `{filter}`; CAPO's filters are Neutron's list parameters.
-fn by_parameter(work: &Work<'_, '_>, collection: &str, key: &str, parameter: &Value, more: &str) -> CloudResult<Value> {
+fn by_parameter(
+    work: &Work<'_, '_>,
+    collection: &str,
+    key: &str,
+    parameter: &Value,
+    more: &str,
+) -> CloudResult<Value> {
     one(&work.cloud, collection, key, parameter, more)
 }
 
 /// Finds one resource by `{id}` or `{filter}`.
-pub(super) fn by_filter(cloud: &Cloud<'_>, collection: &str, key: &str, parameter: &Value) -> CloudResult<Value> {
+pub(super) fn by_filter(
+    cloud: &Cloud<'_>,
+    collection: &str,
+    key: &str,
+    parameter: &Value,
+) -> CloudResult<Value> {
     one(cloud, collection, key, parameter, "")
 }
 
@@ -37,7 +48,8 @@ fn one(cloud: &Cloud<'_>, collection: &str, key: &str, parameter: &Value, more: 
         None => filter_query(parameter.at("filter")),
     };
     query += more;
-    let mut found = cloud.list(&format!("/network/v2.0/{collection}?{}", query.trim_start_matches('&')), key)?;
+    let mut found =
+        cloud.list(&format!("/network/v2.0/{collection}?{}", query.trim_start_matches('&')), key)?;
     match found.len() {
         0 => Err(CloudError::new(NO_MATCHES)),
         1 => Ok(found.remove(0)),
@@ -53,9 +65,13 @@ fn filter_query(filter: &Value) -> String {
         ("cidr", "cidr"),
         ("gatewayIP", "gateway_ip"),
     ];
-    let mut parts: Vec<String> =
-        names.iter().filter_map(|(field, name)| Some(format!("{name}={}", encode(filter.text_at(field)?)))).collect();
-    for (field, name) in [("tags", "tags"), ("tagsAny", "tags-any"), ("notTags", "not-tags"), ("notTagsAny", "not-tags-any")] {
+    let mut parts: Vec<String> = names
+        .iter()
+        .filter_map(|(field, name)| Some(format!("{name}={}", encode(filter.text_at(field)?))))
+        .collect();
+    for (field, name) in
+        [("tags", "tags"), ("tagsAny", "tags-any"), ("notTags", "not-tags"), ("notTagsAny", "not-tags-any")]
+    {
         let tags: Vec<String> = filter.items(field).iter().filter_map(Value::as_str).map(encode).collect();
         if !tags.is_empty() {
             parts.push(format!("{name}={}", tags.join(",")));
@@ -73,7 +89,9 @@ pub(super) fn external(work: &mut Work<'_, '_>) -> CloudResult<()> {
     let wanted = work.object.at("spec.externalNetwork").clone();
     match by_parameter(work, "networks", "networks", &wanted, "&router:external=true") {
         Ok(network) => work.object.set("status.externalNetwork", noted(&network)),
-        Err(error) if wanted.is_null() && error.message == NO_MATCHES => drop(work.object.unset("status.externalNetwork")),
+        Err(error) if wanted.is_null() && error.message == NO_MATCHES => {
+            drop(work.object.unset("status.externalNetwork"))
+        }
         Err(error) => return Err(error.wrap("failed to get external network")),
     }
     Ok(())
@@ -85,7 +103,9 @@ pub(super) fn existing(work: &mut Work<'_, '_>) -> Result<(), Stop> {
     if !wanted.is_null() {
         match by_parameter(work, "networks", "networks", &wanted, "") {
             Ok(network) => set_network(work, &network),
-            Err(error) => return Err(work.fail("NetworkReady", "OpenStackError", error.wrap("failed to find network"))),
+            Err(error) => {
+                return Err(work.fail("NetworkReady", "OpenStackError", error.wrap("failed to find network")));
+            }
         }
     }
     let network = work.object.text("status.network.id").to_owned();
@@ -116,7 +136,9 @@ pub(super) fn existing(work: &mut Work<'_, '_>) -> Result<(), Stop> {
     if !wanted.is_null() {
         match by_parameter(work, "routers", "routers", &wanted, "") {
             Ok(router) => set_router(work, &router),
-            Err(error) => return Err(work.fail("RouterReady", "OpenStackError", error.wrap("failed to find router"))),
+            Err(error) => {
+                return Err(work.fail("RouterReady", "OpenStackError", error.wrap("failed to find router")));
+            }
         }
         work.mark(&Condition::yes("RouterReady", ""));
     }
@@ -167,7 +189,13 @@ pub(super) fn reconcile_network(work: &mut Work<'_, '_>) -> CloudResult<()> {
 }
 
 /// Makes a Neutron resource with the tags of the cluster, and tells about it.
-fn create(work: &Work<'_, '_>, kind: &str, collection: &str, key: &str, request: &Value) -> CloudResult<Value> {
+fn create(
+    work: &Work<'_, '_>,
+    kind: &str,
+    collection: &str,
+    key: &str,
+    request: &Value,
+) -> CloudResult<Value> {
     let what = request.text("name");
     let made = work.cloud.post(&format!("/network/v2.0/{collection}"), &json!({key: request}));
     let noun = kind.to_lowercase();
@@ -189,7 +217,10 @@ fn create(work: &Work<'_, '_>, kind: &str, collection: &str, key: &str, request:
 fn delete(work: &Work<'_, '_>, kind: &str, collection: &str, resource: &Value) -> CloudResult<()> {
     let (name, id, noun) = (resource.text("name"), resource.text("id"), kind.to_lowercase());
     if let Err(error) = work.cloud.delete_if_there(&format!("/network/v2.0/{collection}/{id}")) {
-        work.tell(&format!("FailedDelete{kind}"), &format!("Failed to delete {noun} {name} with id {id}: {error}"));
+        work.tell(
+            &format!("FailedDelete{kind}"),
+            &format!("Failed to delete {noun} {name} with id {id}: {error}"),
+        );
         return Err(error);
     }
     work.tell(&format!("SuccessfulDelete{kind}"), &format!("Deleted {noun} {name} with id {id}"));
@@ -239,7 +270,9 @@ fn known_router(work: &Work<'_, '_>) -> CloudResult<Option<Value>> {
 
 /// Makes the router with its gateway, and connects the subnet.
 pub(super) fn reconcile_router(work: &mut Work<'_, '_>) -> CloudResult<()> {
-    let Some(external) = work.object.text_at("status.externalNetwork.id").map(str::to_owned) else { return Ok(()) };
+    let Some(external) = work.object.text_at("status.externalNetwork.id").map(str::to_owned) else {
+        return Ok(());
+    };
     let known = known_router(work).map_err(|error| error.wrap("fetching router"))?;
     let router = match known {
         Some(router) => router,
@@ -272,7 +305,9 @@ pub(super) fn delete_router(work: &Work<'_, '_>) -> CloudResult<()> {
     if let Some(subnet) = work.cloud.find("/network/v2.0/subnets", "subnets", &name(work))? {
         let path = format!("/network/v2.0/routers/{id}/remove_router_interface");
         match work.cloud.put(&path, &json!({"subnet_id": subnet["id"]})) {
-            Err(error) if !error.is_not_found() => return Err(error.wrap("unable to remove router interface")),
+            Err(error) if !error.is_not_found() => {
+                return Err(error.wrap("unable to remove router interface"));
+            }
             _ => {}
         }
     }
@@ -306,7 +341,9 @@ pub(super) fn floating_ip(work: &Work<'_, '_>, address: &str) -> CloudResult<Val
     };
     let mut request = json!({"floating_network_id": external, "description": work.description()});
     if !address.is_empty() {
-        let found = work.cloud.list(&format!("/network/v2.0/floatingips?floating_ip_address={address}"), "floatingips")?;
+        let found = work
+            .cloud
+            .list(&format!("/network/v2.0/floatingips?floating_ip_address={address}"), "floatingips")?;
         if let Some(known) = found.into_iter().next() {
             return Ok(known);
         }
@@ -334,7 +371,10 @@ pub(super) fn associate(work: &Work<'_, '_>, floating_ip: &Value, port: &Value) 
     let (address, id) = (floating_ip.text("floating_ip_address"), floating_ip.text("id"));
     work.cloud.put(&format!("/network/v2.0/floatingips/{id}"), &json!({"floatingip": {"port_id": port}}))?;
     if port.is_string() {
-        work.tell("SuccessfulAssociateFloatingIP", &format!("Associated floating IP {address} with port {}", port.as_str().unwrap_or_default()));
+        work.tell(
+            "SuccessfulAssociateFloatingIP",
+            &format!("Associated floating IP {address} with port {}", port.as_str().unwrap_or_default()),
+        );
     } else {
         work.tell("SuccessfulDisassociateFloatingIP", &format!("Disassociated floating IP {address}"));
     }

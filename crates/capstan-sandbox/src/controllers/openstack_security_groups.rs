@@ -37,12 +37,15 @@ pub(super) fn reconcile(work: &mut Work<'_, '_>) -> CloudResult<()> {
 
     let mut for_control_plane = egress();
     for_control_plane.push(ingress("Kubernetes API", "tcp", (6443, 6443), json!({})));
-    for port in work.object.items("spec.apiServerLoadBalancer.additionalPorts").iter().filter_map(Value::as_i64) {
+    for port in
+        work.object.items("spec.apiServerLoadBalancer.additionalPorts").iter().filter_map(Value::as_i64)
+    {
         for_control_plane.push(ingress("Additional port", "tcp", (port, port), json!({})));
     }
     let mut for_worker = egress();
     let subnets = work.object.items("status.network.subnets").iter();
-    let cidrs = subnets.filter_map(|subnet| subnet.text_at("cidr")).map(|cidr| json!({"remote_ip_prefix": cidr}));
+    let cidrs =
+        subnets.filter_map(|subnet| subnet.text_at("cidr")).map(|cidr| json!({"remote_ip_prefix": cidr}));
     for remote in cidrs.chain([from_worker.clone(), from_control_plane.clone()]) {
         for protocol in ["tcp", "udp"] {
             for_worker.push(ingress("Node Port Services", protocol, (30_000, 32_767), remote.clone()));
@@ -119,7 +122,10 @@ fn group(work: &Work<'_, '_>, suffix: &str) -> CloudResult<Value> {
     let mut made = match work.cloud.post("/network/v2.0/security-groups", &request) {
         Ok(made) => made,
         Err(error) => {
-            work.tell("FailedCreateSecurityGroup", &format!("Failed to create security group {name}: {error}"));
+            work.tell(
+                "FailedCreateSecurityGroup",
+                &format!("Failed to create security group {name}: {error}"),
+            );
             return Err(error);
         }
     };
@@ -132,7 +138,15 @@ fn group(work: &Work<'_, '_>, suffix: &str) -> CloudResult<Value> {
 
 /// What makes two rules the same.
 fn identity(rule: &Value) -> Vec<String> {
-    let fields = ["direction", "ethertype", "protocol", "port_range_min", "port_range_max", "remote_group_id", "remote_ip_prefix"];
+    let fields = [
+        "direction",
+        "ethertype",
+        "protocol",
+        "port_range_min",
+        "port_range_max",
+        "remote_group_id",
+        "remote_ip_prefix",
+    ];
     fields.iter().map(|field| rule.at(field).to_string()).collect()
 }
 
@@ -158,10 +172,15 @@ fn reconcile_rules(work: &Work<'_, '_>, group: &Value, wanted: &[Value]) -> Clou
 pub(super) fn delete(work: &Work<'_, '_>) -> CloudResult<()> {
     for suffix in ["controlplane", "worker", "bastion"] {
         let name = name(work, suffix);
-        let Some(group) = work.cloud.find("/network/v2.0/security-groups", "security_groups", &name)? else { continue };
+        let Some(group) = work.cloud.find("/network/v2.0/security-groups", "security_groups", &name)? else {
+            continue;
+        };
         let id = group.text("id");
         if let Err(error) = work.cloud.delete_if_there(&format!("/network/v2.0/security-groups/{id}")) {
-            work.tell("FailedDeleteSecurityGroup", &format!("Failed to delete security group {name} with id {id}: {error}"));
+            work.tell(
+                "FailedDeleteSecurityGroup",
+                &format!("Failed to delete security group {name} with id {id}: {error}"),
+            );
             return Err(error);
         }
         work.tell("SuccessfulDeleteSecurityGroup", &format!("Deleted security group {name} with id {id}"));

@@ -122,7 +122,9 @@ impl Work<'_, '_> {
 
     /// Looks up server group, image, flavor and the ports' networks, once.
     fn resolve(&mut self) -> Result<(), Stop> {
-        if self.object.text_at("status.resolved.serverGroupID").is_none() && self.object.at("spec.serverGroup").is_object() {
+        if self.object.text_at("status.resolved.serverGroupID").is_none()
+            && self.object.at("spec.serverGroup").is_object()
+        {
             let id = self.server_group()?;
             self.object.set("status.resolved.serverGroupID", id);
         }
@@ -145,11 +147,17 @@ impl Work<'_, '_> {
         let wanted = self.object.at("spec.serverGroup");
         let groups = self.cloud.list("/compute/v2.1/os-server-groups", "server_groups")?;
         let (id, name) = (wanted.text("id"), wanted.text("filter.name"));
-        let found: Vec<&Value> = groups.iter().filter(|g| g.text("id") == id || (!name.is_empty() && g.text("name") == name)).collect();
+        let found: Vec<&Value> = groups
+            .iter()
+            .filter(|g| g.text("id") == id || (!name.is_empty() && g.text("name") == name))
+            .collect();
         match found.as_slice() {
             [one] => Ok(one["id"].clone()),
             [] => Err(CloudError::new(format!("no server group with name {name} could be found"))),
-            many => Err(CloudError::new(format!("too many server groups with name {name} were found: {}", many.len()))),
+            many => Err(CloudError::new(format!(
+                "too many server groups with name {name} were found: {}",
+                many.len()
+            ))),
         }
     }
 
@@ -170,8 +178,14 @@ impl Work<'_, '_> {
         let found = self.cloud.list(&format!("/image/v2/images?{query}"), "images")?;
         match found.as_slice() {
             [one] => Ok(Some(one["id"].clone())),
-            [] => Err(CloudError::new(format!("no images were found with the given image filter: {}", wanted.at("filter")))),
-            _ => Err(CloudError::new(format!("too many images were found with the given image filter: {}", wanted.at("filter")))),
+            [] => Err(CloudError::new(format!(
+                "no images were found with the given image filter: {}",
+                wanted.at("filter")
+            ))),
+            _ => Err(CloudError::new(format!(
+                "too many images were found with the given image filter: {}",
+                wanted.at("filter")
+            ))),
         }
     }
 
@@ -182,7 +196,9 @@ impl Work<'_, '_> {
         let name = self.object.text("spec.flavor");
         let flavors = self.cloud.list("/compute/v2.1/flavors/detail", "flavors")?;
         let found = flavors.iter().find(|flavor| flavor.text("name") == name);
-        found.map(|flavor| flavor["id"].clone()).ok_or_else(|| CloudError::new("filter match error: no matches"))
+        found
+            .map(|flavor| flavor["id"].clone())
+            .ok_or_else(|| CloudError::new("filter match error: no matches"))
     }
 
     fn resolve_ports(&self) -> CloudResult<Vec<Value>> {
@@ -198,14 +214,17 @@ impl Work<'_, '_> {
             for group in port.items("securityGroups") {
                 groups.push(match group.text_at("id") {
                     Some(id) => id.into(),
-                    None => by_filter(&self.cloud, "security-groups", "security_groups", group)?["id"].clone(),
+                    None => {
+                        by_filter(&self.cloud, "security-groups", "security_groups", group)?["id"].clone()
+                    }
                 });
             }
             let mut fixed = Vec::new();
             for ip in port.items("fixedIPs") {
                 let mut wanted = json!({});
                 if ip.at("subnet").is_object() {
-                    wanted["subnet"] = by_filter(&self.cloud, "subnets", "subnets", ip.at("subnet"))?["id"].clone();
+                    wanted["subnet"] =
+                        by_filter(&self.cloud, "subnets", "subnets", ip.at("subnet"))?["id"].clone();
                 }
                 if let Some(address) = ip.text_at("ipAddress") {
                     wanted["ipAddress"] = address.into();
@@ -213,7 +232,8 @@ impl Work<'_, '_> {
                 fixed.push(wanted);
             }
             let description = format!("Created by cluster-api-provider-openstack cluster {cluster}");
-            let tags: Vec<Value> = self.object.items("spec.tags").iter().chain(port.items("tags")).cloned().collect();
+            let tags: Vec<Value> =
+                self.object.items("spec.tags").iter().chain(port.items("tags")).cloned().collect();
             let mut entry = json!({"name": format!("{}-{suffix}", self.scope.name), "networkID": network,
                 "description": port.text_at("description").unwrap_or(&description)});
             for (field, values) in [("securityGroups", groups), ("fixedIPs", fixed), ("tags", tags)] {
@@ -234,8 +254,12 @@ impl Work<'_, '_> {
     /// The ids of the ports, in order; those that are missing are made.
     fn ports(&mut self) -> Result<Vec<String>, Stop> {
         let wanted = self.object.items("status.resolved.ports").to_vec();
-        let mut made: Vec<String> =
-            self.object.items("status.resources.ports").iter().map(|port| port.text("id").to_owned()).collect();
+        let mut made: Vec<String> = self
+            .object
+            .items("status.resources.ports")
+            .iter()
+            .map(|port| port.text("id").to_owned())
+            .collect();
         for port in wanted.iter().skip(made.len()) {
             let name = port.text("name");
             let query = format!("/network/v2.0/ports?network_id={}", port.text("networkID"));
@@ -309,14 +333,21 @@ impl Work<'_, '_> {
             request["block_device_mapping_v2"] = devices.into();
         }
         let metadata = self.object.items("spec.serverMetadata").iter();
-        request["metadata"] = metadata.map(|m| (m.text("key").to_owned(), m["value"].clone())).collect::<serde_json::Map<_, _>>().into();
-        for (field, name) in [("tags", "tags"), ("sshKeyName", "key_name"), ("availabilityZone", "availability_zone")] {
+        request["metadata"] = metadata
+            .map(|m| (m.text("key").to_owned(), m["value"].clone()))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+        for (field, name) in
+            [("tags", "tags"), ("sshKeyName", "key_name"), ("availabilityZone", "availability_zone")]
+        {
             let value = self.object.at("spec").at(field);
             if !value.is_null() {
                 request[name] = value.clone();
             }
         }
-        if let Some(secret) = self.object.text_at("spec.userDataRef.name").and_then(|name| self.scope.get("secrets", name)) {
+        if let Some(secret) =
+            self.object.text_at("spec.userDataRef.name").and_then(|name| self.scope.get("secrets", name))
+        {
             request["user_data"] = secret.at("data.value").clone();
         }
         let mut body = json!({"server": request});
@@ -332,7 +363,10 @@ impl Work<'_, '_> {
                 Err(Stop::Wait(BUILDING))
             }
             Err(error) => {
-                self.tell("FailedCreateServer", &format!("Failed to create server {}: {error}", self.scope.name));
+                self.tell(
+                    "FailedCreateServer",
+                    &format!("Failed to create server {}: {error}", self.scope.name),
+                );
                 let error = error.wrap("error creating Openstack instance");
                 let condition = Condition::no("InstanceReady", "InstanceCreateFailed", error.message.clone());
                 self.mark(&condition.severity("Error"));
@@ -354,13 +388,17 @@ impl Work<'_, '_> {
         let root = self.object.at("spec.rootVolume");
         if root.int("sizeGiB").is_some() {
             let id = self.volume("root", root, Some(image))?;
-            devices.push(json!({"uuid": id, "source_type": "volume", "destination_type": "volume", "boot_index": 0,
-                "delete_on_termination": true}));
+            devices.push(
+                json!({"uuid": id, "source_type": "volume", "destination_type": "volume", "boot_index": 0,
+                "delete_on_termination": true}),
+            );
         }
         let more = self.object.items("spec.additionalBlockDevices");
         if root.is_null() && !more.is_empty() {
-            devices.push(json!({"uuid": image, "source_type": "image", "destination_type": "local", "boot_index": 0,
-                "delete_on_termination": true}));
+            devices.push(
+                json!({"uuid": image, "source_type": "image", "destination_type": "local", "boot_index": 0,
+                "delete_on_termination": true}),
+            );
         }
         for device in more {
             if device.text("storage.type") == "Local" {
@@ -371,8 +409,10 @@ impl Work<'_, '_> {
             let mut wanted = device.at("storage.volume").clone();
             wanted.set("sizeGiB", device["sizeGiB"].clone());
             let id = self.volume(device.text("name"), &wanted, None)?;
-            devices.push(json!({"uuid": id, "source_type": "volume", "destination_type": "volume", "boot_index": -1,
-                "delete_on_termination": true, "tag": device["name"]}));
+            devices.push(
+                json!({"uuid": id, "source_type": "volume", "destination_type": "volume", "boot_index": -1,
+                "delete_on_termination": true, "tag": device["name"]}),
+            );
         }
         Ok(devices)
     }
@@ -415,8 +455,13 @@ impl Work<'_, '_> {
         if let Some(server) = known {
             let (name, id) = (server.text("name"), server.text("id"));
             let deleting = server.text("OS-EXT-STS:task_state") == "deleting";
-            if !deleting && let Err(error) = self.cloud.delete_if_there(&format!("/compute/v2.1/servers/{id}")) {
-                self.tell("FailedDeleteServer", &format!("Failed to delete server {name} with id {id}: {error}"));
+            if !deleting
+                && let Err(error) = self.cloud.delete_if_there(&format!("/compute/v2.1/servers/{id}"))
+            {
+                self.tell(
+                    "FailedDeleteServer",
+                    &format!("Failed to delete server {name} with id {id}: {error}"),
+                );
                 let message = format!("Deleting instance failed: {error}");
                 self.mark(&Condition::no("InstanceReady", "InstanceDeleteFailed", message).severity("Error"));
                 return Err(Stop::Failed(error.wrap("delete instance")));

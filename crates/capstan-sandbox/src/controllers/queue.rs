@@ -103,7 +103,8 @@ impl Queue {
     fn wake(&self, state: &mut State) {
         if !state.woken {
             state.woken = true;
-            self.clock.after(Duration::ZERO, |world| world.kubernetes().queue().run(world));
+            // Not an event that is sure to change something: retries for ever must not keep the time running for ever.
+            self.clock.background(Duration::ZERO, |world| world.kubernetes().queue().run(world));
         }
     }
 

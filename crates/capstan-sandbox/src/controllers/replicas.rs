@@ -20,7 +20,9 @@ pub(super) struct Counts {
 
 impl Counts {
     pub(super) fn of(machines: &[Arc<Object>]) -> Self {
-        let count = |kind: &str| i64::try_from(machines.iter().filter(|m| m.is_condition_true(kind)).count()).unwrap_or(0);
+        let count = |kind: &str| {
+            i64::try_from(machines.iter().filter(|m| m.is_condition_true(kind)).count()).unwrap_or(0)
+        };
         Self {
             all: i64::try_from(machines.len()).unwrap_or(0),
             ready: count("Ready"),
@@ -47,9 +49,14 @@ pub(super) fn about(machines: &[Arc<Object>], kind: &'static str, of: &str, yes:
     for machine in machines.iter().filter(|machine| !machine.is_condition_true(of)) {
         let known = machine.condition(of);
         unknown &= known.is_none_or(|c| c.text("status") == "Unknown");
-        let message = known.map_or_else(|| format!("Condition {of} not yet reported"), |c| c.text("message").to_owned());
+        let message = known
+            .map_or_else(|| format!("Condition {of} not yet reported"), |c| c.text("message").to_owned());
         // The bullets of a machine's own message are indented below its line.
-        let message = if message.starts_with("* ") { format!("\n  {}", message.replace('\n', "\n  ")) } else { format!(" {message}") };
+        let message = if message.starts_with("* ") {
+            format!("\n  {}", message.replace('\n', "\n  "))
+        } else {
+            format!(" {message}")
+        };
         lines.push(format!("* Machine {}:{message}", machine.name()));
     }
     if lines.is_empty() {
@@ -64,11 +71,13 @@ pub(super) fn about(machines: &[Arc<Object>], kind: &'static str, of: &str, yes:
 /// `ScalingUp` and `ScalingDown`.
 pub(super) fn scaling(object: &mut Object, now: &str, current: i64, wanted: i64, blocked: &str) {
     let up = match wanted > current {
-        true => Condition::yes("ScalingUp", "ScalingUp").message(format!("Scaling up from {current} to {wanted} replicas{blocked}")),
+        true => Condition::yes("ScalingUp", "ScalingUp")
+            .message(format!("Scaling up from {current} to {wanted} replicas{blocked}")),
         false => Condition::no("ScalingUp", "NotScalingUp", ""),
     };
     let down = match wanted < current {
-        true => Condition::yes("ScalingDown", "ScalingDown").message(format!("Scaling down from {current} to {wanted} replicas")),
+        true => Condition::yes("ScalingDown", "ScalingDown")
+            .message(format!("Scaling down from {current} to {wanted} replicas")),
         false => Condition::no("ScalingDown", "NotScalingDown", ""),
     };
     conditions::set(object, &up, now);
@@ -114,7 +123,8 @@ impl Blueprint<'_> {
             metadata
         };
         let group_kind = "OpenStackMachineTemplate.infrastructure.cluster.x-k8s.io";
-        let mut infrastructure = json!({"metadata": cloned(template_name, group_kind), "spec": template.at("spec.template.spec")});
+        let mut infrastructure =
+            json!({"metadata": cloned(template_name, group_kind), "spec": template.at("spec.template.spec")});
         for (key, value) in template.entries("spec.template.metadata.labels") {
             infrastructure.set_entry("metadata.labels", key, value.clone());
         }
@@ -123,7 +133,11 @@ impl Blueprint<'_> {
             Some(name) => cloned(name, "KubeadmConfigTemplate.bootstrap.cluster.x-k8s.io"),
             None => metadata.clone(),
         };
-        scope.create(ids::KUBEADM_CONFIGS, self.manager, json!({"metadata": config_metadata, "spec": self.bootstrap}));
+        scope.create(
+            ids::KUBEADM_CONFIGS,
+            self.manager,
+            json!({"metadata": config_metadata, "spec": self.bootstrap}),
+        );
 
         let reference = |group: &str, kind: &str| json!({"apiGroup": format!("{group}.cluster.x-k8s.io"), "kind": kind, "name": self.name});
         let mut spec = json!({"clusterName": self.cluster, "version": self.version,
@@ -158,6 +172,7 @@ pub(super) fn mark_up_to_date(scope: &Scope<'_>, machine: &Object, manager: &str
 
 /// A Kubernetes version as numbers.
 pub(super) fn version(text: &str) -> (u64, u64, u64) {
-    let mut numbers = text.trim_start_matches('v').split(['.', '-', '+']).map(|number| number.parse().unwrap_or(0));
+    let mut numbers =
+        text.trim_start_matches('v').split(['.', '-', '+']).map(|number| number.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::cloud::{Cloud, CloudError, CloudResult};
 use super::ids;
 use super::queue::{Item, Origin};
 use crate::World;
 use crate::kubernetes::api::ApiServer;
-use crate::kubernetes::object::{Object, Read as _};
+use crate::kubernetes::object::{Object, Read as _, Write as _};
 
 /// The label with the name of the cluster that an object belongs to.
 pub(super) const CLUSTER_NAME: &str = "cluster.x-k8s.io/cluster-name";
@@ -80,7 +81,8 @@ impl<'w> Scope<'w> {
     pub(super) fn machines(&self, cluster: &str, select: impl Fn(&Object) -> bool) -> Vec<Arc<Object>> {
         let mut machines = self.list(ids::MACHINES, |m| m.text("spec.clusterName") == cluster && select(m));
         machines.sort_by(|a, b| {
-            (a.text("metadata.creationTimestamp"), a.name()).cmp(&(b.text("metadata.creationTimestamp"), b.name()))
+            (a.text("metadata.creationTimestamp"), a.name())
+                .cmp(&(b.text("metadata.creationTimestamp"), b.name()))
         });
         machines
     }
@@ -132,7 +134,9 @@ impl<'w> Scope<'w> {
         let secret = self.get("secrets", name).ok_or_else(missing)?;
         let encoded = secret.at("data").get("clouds.yaml").and_then(Value::as_str);
         let no_content = || CloudError::new("OpenStack credentials secret did not contain key clouds.yaml");
-        let bytes = STANDARD.decode(encoded.ok_or_else(no_content)?).map_err(|error| CloudError::new(error.to_string()))?;
+        let bytes = STANDARD
+            .decode(encoded.ok_or_else(no_content)?)
+            .map_err(|error| CloudError::new(error.to_string()))?;
         let text = String::from_utf8(bytes).map_err(|error| CloudError::new(error.to_string()))?;
         Cloud::connect(self.world, &text, identity.text("cloudName"))
     }
@@ -142,10 +146,20 @@ impl<'w> Scope<'w> {
         self.world.kubernetes().queue().push(Item::new(resource, &self.namespace, name));
     }
 
-    /// Records a Kubernetes Event about an object, as `client-go`'s recorder does.
+    /// Records a Kubernetes Event about an object, as `client-go`'s recorder does: one that is repeated is counted.
     pub(super) fn event(&self, object: &Object, kind: &str, reason: &str, message: &str) {
         let source = "capo-controller-manager";
-        let name = format!("{}.{}", object.name(), self.world.ids().suffix(16));
+        let digest = Sha256::digest(format!("{} {reason} {message}", object.uid()));
+        let suffix: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let name = format!("{}.{suffix}", object.name());
+        let counted = self.server.modify("events", &self.namespace, &name, source, |event| {
+            let count = event.int("count").unwrap_or(1) + 1;
+            event.set("count", count);
+            event.set("lastTimestamp", self.now.clone());
+        });
+        if counted.is_some() {
+            return;
+        }
         let about = json!({"apiVersion": object["apiVersion"], "kind": object["kind"], "name": object.name(),
             "namespace": self.namespace, "uid": object.uid(), "resourceVersion": object.text("metadata.resourceVersion")});
         let event = json!({"metadata": {"name": name, "namespace": self.namespace}, "involvedObject": about, "type": kind,

@@ -84,7 +84,8 @@ fn deployment(server: &ApiServer, namespace: &str, name: &str, image: &str) -> V
     let provider = PROVIDERS.iter().find(|(ns, ..)| *ns == namespace).map(|(_, provider, ..)| *provider);
     // cert-manager's chart names its release, ORC's manifest itself.
     let program = if namespace == "orc-system" { "orc" } else { name };
-    let mut labels = json!({"app.kubernetes.io/name": program, "app.kubernetes.io/instance": namespace, "app": name});
+    let mut labels =
+        json!({"app.kubernetes.io/name": program, "app.kubernetes.io/instance": namespace, "app": name});
     if let Some(provider) = provider {
         labels = json!({"cluster.x-k8s.io/provider": provider, "clusterctl.cluster.x-k8s.io": "", "control-plane": "controller-manager"});
     }

@@ -7,9 +7,13 @@ use crate::kubernetes::object::{Object, Read as _, Write as _, owner_reference};
 pub(super) fn reconcile(scope: &Scope<'_>, resource: &str, template: &Object) -> Next {
     let name = template.name();
     let used = |object: &Object| {
-        ["spec.template.spec.infrastructureRef.name", "spec.template.spec.bootstrap.configRef.name", "spec.machineTemplate.spec.infrastructureRef.name"]
-            .iter()
-            .any(|path| object.text(path) == name)
+        [
+            "spec.template.spec.infrastructureRef.name",
+            "spec.template.spec.bootstrap.configRef.name",
+            "spec.machineTemplate.spec.infrastructureRef.name",
+        ]
+        .iter()
+        .any(|path| object.text(path) == name)
     };
     let deployment = scope.list(ids::MACHINE_DEPLOYMENTS, used).into_iter().next();
     let control_plane = || {
@@ -17,7 +21,9 @@ pub(super) fn reconcile(scope: &Scope<'_>, resource: &str, template: &Object) ->
         found.label(CLUSTER_NAME).map(str::to_owned)
     };
     let cluster = deployment.map(|d| d.text("spec.clusterName").to_owned()).or_else(control_plane);
-    let Some(cluster) = cluster.and_then(|cluster| scope.get(ids::CLUSTERS, &cluster)) else { return Next::Done };
+    let Some(cluster) = cluster.and_then(|cluster| scope.get(ids::CLUSTERS, &cluster)) else {
+        return Next::Done;
+    };
     if !template.is_owned_by(cluster.uid()) {
         scope.server.modify(resource, &scope.namespace, name, "manager", |template| {
             template.add_owner(owner_reference(&cluster));

@@ -57,7 +57,8 @@ fn version(object: &Object, field: &str) -> Vec<Cause> {
     if !text.starts_with('v') {
         causes.push(Cause::invalid(field, &value, "must start with v"));
     }
-    let numbers: Vec<&str> = text.trim_start_matches('v').splitn(2, ['-', '+']).next().unwrap_or_default().split('.').collect();
+    let numbers: Vec<&str> =
+        text.trim_start_matches('v').splitn(2, ['-', '+']).next().unwrap_or_default().split('.').collect();
     if numbers.len() != 3 || numbers.iter().any(|number| number.parse::<u64>().is_err()) {
         causes.push(Cause::invalid(field, &value, "must be a valid semantic version"));
     }

@@ -17,7 +17,9 @@ const POLL: Duration = Duration::from_secs(5);
 
 pub(super) fn reconcile(scope: &Scope<'_>) -> Next {
     let Some((workload, cluster)) = workload_of(scope) else { return Next::Done };
-    let Some(service) = workload.server.get("services", &scope.namespace, &scope.name) else { return Next::Done };
+    let Some(service) = workload.server.get("services", &scope.namespace, &scope.name) else {
+        return Next::Done;
+    };
     let balanced = service.text("spec.type") == "LoadBalancer" && !service.is_deleting();
     if (!balanced && !service.has_finalizer(FINALIZER)) || !has_cloud_controller(scope, &workload.server) {
         return Next::Done;
@@ -26,10 +28,17 @@ pub(super) fn reconcile(scope: &Scope<'_>) -> Next {
     if !workload.reachable {
         return Next::Done;
     }
-    let Some(infrastructure) = scope.server.get("openstackclusters.infrastructure.cluster.x-k8s.io", cluster.namespace(), cluster.text("spec.infrastructureRef.name")) else {
+    let Some(infrastructure) = scope.server.get(
+        "openstackclusters.infrastructure.cluster.x-k8s.io",
+        cluster.namespace(),
+        cluster.text("spec.infrastructureRef.name"),
+    ) else {
         return Next::Done;
     };
-    let outside = Scope { namespace: cluster.namespace().to_owned(), ..Scope::new(scope.world, &super::Item::new("", "", "")) };
+    let outside = Scope {
+        namespace: cluster.namespace().to_owned(),
+        ..Scope::new(scope.world, &super::Item::new("", "", ""))
+    };
     let cloud = match outside.cloud(infrastructure.at("spec.identityRef")) {
         Ok(cloud) => cloud,
         Err(error) => {
@@ -59,8 +68,16 @@ pub(super) fn reconcile(scope: &Scope<'_>) -> Next {
     match ensure(&cloud, &name, cluster.name(), &service, &infrastructure) {
         Ok(Some((id, address))) => {
             change(&|service| {
-                service.set_entry("metadata.annotations", "loadbalancer.openstack.org/load-balancer-id", id.clone());
-                service.set_entry("metadata.annotations", "loadbalancer.openstack.org/load-balancer-address", address.clone());
+                service.set_entry(
+                    "metadata.annotations",
+                    "loadbalancer.openstack.org/load-balancer-id",
+                    id.clone(),
+                );
+                service.set_entry(
+                    "metadata.annotations",
+                    "loadbalancer.openstack.org/load-balancer-address",
+                    address.clone(),
+                );
                 service.set("status.loadBalancer", json!({"ingress": [{"ip": address, "ipMode": "VIP"}]}));
             });
             Next::Done
@@ -74,15 +91,31 @@ pub(super) fn reconcile(scope: &Scope<'_>) -> Next {
 }
 
 /// Makes the load balancer; its id and address once it is active.
-fn ensure(cloud: &Cloud<'_>, name: &str, cluster: &str, service: &Object, infrastructure: &Object) -> CloudResult<Option<(String, String)>> {
+fn ensure(
+    cloud: &Cloud<'_>,
+    name: &str,
+    cluster: &str,
+    service: &Object,
+    infrastructure: &Object,
+) -> CloudResult<Option<(String, String)>> {
     let balancer = match cloud.find(&format!("{ROOT}/loadbalancers"), "loadbalancers", name)? {
         Some(balancer) => balancer,
         None => {
-            let description = format!("Kubernetes external service {}/{} from cluster {cluster}", service.namespace(), service.name());
+            let description = format!(
+                "Kubernetes external service {}/{} from cluster {cluster}",
+                service.namespace(),
+                service.name()
+            );
             let subnet = infrastructure.items("status.network.subnets").first().cloned().unwrap_or_default();
-            let listeners: Vec<Value> = service.items("spec.ports").iter().enumerate().map(|(index, port)| listener(name, index, port)).collect();
+            let listeners: Vec<Value> = service
+                .items("spec.ports")
+                .iter()
+                .enumerate()
+                .map(|(index, port)| listener(name, index, port))
+                .collect();
             let request = json!({"name": name, "description": description, "vip_subnet_id": subnet["id"], "listeners": listeners, "tags": [name]});
-            cloud.post(&format!("{ROOT}/loadbalancers"), &json!({"loadbalancer": request}))?["loadbalancer"].take()
+            cloud.post(&format!("{ROOT}/loadbalancers"), &json!({"loadbalancer": request}))?["loadbalancer"]
+                .take()
         }
     };
     if balancer.text("provisioning_status") != "ACTIVE" {
@@ -93,11 +126,16 @@ fn ensure(cloud: &Cloud<'_>, name: &str, cluster: &str, service: &Object, infras
         return Ok(Some((id, balancer.text("vip_address").to_owned())));
     }
     let port = balancer.text("vip_port_id");
-    let known = cloud.list(&format!("/network/v2.0/floatingips?port_id={port}"), "floatingips")?.into_iter().next();
+    let known =
+        cloud.list(&format!("/network/v2.0/floatingips?port_id={port}"), "floatingips")?.into_iter().next();
     let floating_ip = match known {
         Some(known) => known,
         None => {
-            let description = format!("Floating IP for Kubernetes external service {}/{} from cluster {cluster}", service.namespace(), service.name());
+            let description = format!(
+                "Floating IP for Kubernetes external service {}/{} from cluster {cluster}",
+                service.namespace(),
+                service.name()
+            );
             let request = json!({"floating_network_id": infrastructure.at("status.externalNetwork.id"), "port_id": port, "description": description});
             cloud.post("/network/v2.0/floatingips", &json!({"floatingip": request}))?["floatingip"].take()
         }
@@ -113,7 +151,9 @@ fn listener(name: &str, index: usize, port: &Value) -> Value {
 
 /// Deletes the load balancer with its floating IP; true once it is gone.
 fn remove(cloud: &Cloud<'_>, name: &str) -> CloudResult<bool> {
-    let Some(balancer) = cloud.find(&format!("{ROOT}/loadbalancers"), "loadbalancers", name)? else { return Ok(true) };
+    let Some(balancer) = cloud.find(&format!("{ROOT}/loadbalancers"), "loadbalancers", name)? else {
+        return Ok(true);
+    };
     if balancer.text("provisioning_status") == "PENDING_DELETE" {
         return Ok(false);
     }

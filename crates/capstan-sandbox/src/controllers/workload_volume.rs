@@ -22,18 +22,34 @@ pub(super) fn reconcile(scope: &Scope<'_>) -> Next {
     let server = &workload.server;
     let Some(object) = server.get(&scope.resource, &scope.namespace, &scope.name) else {
         // A claim that is gone releases its volume.
-        let claimed = |volume: &Object| volume.text("spec.claimRef.namespace") == scope.namespace && volume.text("spec.claimRef.name") == scope.name;
-        for volume in server.list("persistentvolumes", "").into_iter().filter(|volume| scope.resource != "persistentvolumes" && claimed(volume)) {
-            server.modify("persistentvolumes", "", volume.name(), MANAGER, |volume| volume.set("status.phase", "Released"));
+        let claimed = |volume: &Object| {
+            volume.text("spec.claimRef.namespace") == scope.namespace
+                && volume.text("spec.claimRef.name") == scope.name
+        };
+        for volume in server
+            .list("persistentvolumes", "")
+            .into_iter()
+            .filter(|volume| scope.resource != "persistentvolumes" && claimed(volume))
+        {
+            server.modify("persistentvolumes", "", volume.name(), MANAGER, |volume| {
+                volume.set("status.phase", "Released")
+            });
             if volume.text("spec.persistentVolumeReclaimPolicy") == "Delete" {
                 server.delete("persistentvolumes", "", volume.name());
             }
         }
         return Next::Done;
     };
-    let infrastructure = scope.server.get("openstackclusters.infrastructure.cluster.x-k8s.io", cluster.namespace(), cluster.text("spec.infrastructureRef.name"));
+    let infrastructure = scope.server.get(
+        "openstackclusters.infrastructure.cluster.x-k8s.io",
+        cluster.namespace(),
+        cluster.text("spec.infrastructureRef.name"),
+    );
     let Some(infrastructure) = infrastructure else { return Next::Done };
-    let outside = Scope { namespace: cluster.namespace().to_owned(), ..Scope::new(scope.world, &super::Item::new("", "", "")) };
+    let outside = Scope {
+        namespace: cluster.namespace().to_owned(),
+        ..Scope::new(scope.world, &super::Item::new("", "", ""))
+    };
     let cloud = match outside.cloud(infrastructure.at("spec.identityRef")) {
         Ok(cloud) => cloud,
         Err(error) => {
@@ -49,7 +65,9 @@ pub(super) fn reconcile(scope: &Scope<'_>) -> Next {
         let path = format!("{volumes}/{}", object.text("spec.csi.volumeHandle"));
         return match cloud.look(&path, "volume") {
             Ok(None) => {
-                server.modify("persistentvolumes", "", &scope.name, MANAGER, |volume| volume.remove_finalizer(PROTECTION));
+                server.modify("persistentvolumes", "", &scope.name, MANAGER, |volume| {
+                    volume.remove_finalizer(PROTECTION)
+                });
                 Next::Done
             }
             Ok(Some(volume)) => {
@@ -90,12 +108,18 @@ pub(super) fn reconcile(scope: &Scope<'_>) -> Next {
 fn is_ours(server: &crate::kubernetes::api::ApiServer, claim: &Object) -> bool {
     let classes = server.list("storageclasses.storage.k8s.io", "");
     let wanted = claim.text_at("spec.storageClassName");
-    let default = |class: &Object| class.annotation("storageclass.kubernetes.io/is-default-class") == Some("true");
-    classes.is_empty() || classes.iter().any(|class| class.text("provisioner") == DRIVER && wanted.map_or_else(|| default(class), |name| name == class.name()))
+    let default =
+        |class: &Object| class.annotation("storageclass.kubernetes.io/is-default-class") == Some("true");
+    classes.is_empty()
+        || classes.iter().any(|class| {
+            class.text("provisioner") == DRIVER
+                && wanted.map_or_else(|| default(class), |name| name == class.name())
+        })
 }
 
 fn gibibytes(quantity: &str) -> u64 {
-    let number: u64 = quantity.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap_or(1);
+    let number: u64 =
+        quantity.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap_or(1);
     if quantity.ends_with("Ti") || quantity.ends_with('T') {
         number * 1024
     } else if quantity.ends_with("Mi") || quantity.ends_with('M') {
@@ -105,7 +129,14 @@ fn gibibytes(quantity: &str) -> u64 {
     }
 }
 
-fn bind(scope: &Scope<'_>, server: &crate::kubernetes::api::ApiServer, claim: &Object, name: &str, id: &str, size: u64) {
+fn bind(
+    scope: &Scope<'_>,
+    server: &crate::kubernetes::api::ApiServer,
+    claim: &Object,
+    name: &str,
+    id: &str,
+    size: u64,
+) {
     let capacity = json!({"storage": format!("{size}Gi")});
     let mut volume = json!({"metadata": {"name": name, "annotations": {"pv.kubernetes.io/provisioned-by": DRIVER}, "finalizers": [PROTECTION]},
         "spec": {"capacity": capacity, "accessModes": claim.at("spec.accessModes"), "persistentVolumeReclaimPolicy": "Delete",

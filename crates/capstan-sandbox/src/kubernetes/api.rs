@@ -614,4 +614,3 @@ fn same_content(old: &Object, new: &Object) -> bool {
     };
     bare(old) == bare(new)
 }
-

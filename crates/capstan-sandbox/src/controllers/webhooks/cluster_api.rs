@@ -19,7 +19,10 @@ pub(super) fn cluster(old: Option<&Object>, new: &mut Object) -> Vec<Cause> {
     let mut causes = Vec::new();
     let parts = ["spec.infrastructureRef", "spec.controlPlaneRef", "spec.topology"];
     if parts.iter().all(|part| new.at(part).is_null()) {
-        causes.push(Cause::forbidden("spec", "one of spec.controlPlaneRef, spec.infrastructureRef or spec.topology must be set"));
+        causes.push(Cause::forbidden(
+            "spec",
+            "one of spec.controlPlaneRef, spec.infrastructureRef or spec.topology must be set",
+        ));
     }
     for part in ["spec.infrastructureRef", "spec.controlPlaneRef"] {
         if old.is_some_and(|old| old.at(part).is_object()) && new.at(part).is_null() {
@@ -48,7 +51,8 @@ pub(super) fn control_plane(old: Option<&Object>, new: &mut Object) -> Vec<Cause
     causes.extend(version(new, "spec.version"));
     let surge = new.at("spec.rollout.strategy.rollingUpdate.maxSurge").as_i64().unwrap_or(1);
     if surge == 0 && replicas < 3 {
-        let detail = "when KubeadmControlPlane is configured to scale-in, replica count needs to be at least 3";
+        let detail =
+            "when KubeadmControlPlane is configured to scale-in, replica count needs to be at least 3";
         causes.push(Cause::required("spec.rollout.strategy.rollingUpdate", detail));
     } else if !(0..=1).contains(&surge) {
         causes.push(Cause::required("spec.rollout.strategy.rollingUpdate.maxSurge", "value must be 1 or 0"));
@@ -56,11 +60,19 @@ pub(super) fn control_plane(old: Option<&Object>, new: &mut Object) -> Vec<Cause
     let Some(old) = old else { return causes };
     let mut changed = Vec::new();
     changed_paths(old.at("spec"), new.at("spec"), "spec", &mut changed);
-    causes.extend(changed.iter().filter(|path| !may_change(path)).map(|path| Cause::forbidden(path.as_str(), "cannot be modified")));
+    causes.extend(
+        changed
+            .iter()
+            .filter(|path| !may_change(path))
+            .map(|path| Cause::forbidden(path.as_str(), "cannot be modified")),
+    );
     let (from, to) = (old.text("spec.version"), new.text("spec.version"));
     let (before, after) = (replicas::version(from), replicas::version(to));
     if (after.0, after.1) >= (before.0, before.1 + 2) {
-        causes.push(Cause::forbidden("spec.version", format!("cannot update Kubernetes version from {from} to {to}")));
+        causes.push(Cause::forbidden(
+            "spec.version",
+            format!("cannot update Kubernetes version from {from} to {to}"),
+        ));
     }
     causes
 }
@@ -120,7 +132,8 @@ fn may_change(path: &str) -> bool {
         "spec.kubeadmConfigSpec.clusterConfiguration.certificateValidityPeriodDays",
         "spec.kubeadmConfigSpec.clusterConfiguration.encryptionAlgorithm",
     ];
-    free.iter().any(|free| path.strip_prefix(free).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    free.iter()
+        .any(|free| path.strip_prefix(free).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
 pub(super) fn machine_deployment(old: Option<&Object>, new: &mut Object) -> Vec<Cause> {
@@ -133,7 +146,9 @@ pub(super) fn machine_deployment(old: Option<&Object>, new: &mut Object) -> Vec<
         default(new, "spec.rollout.strategy.rollingUpdate.maxUnavailable", json!(0));
     }
     new.set_entry("metadata.labels", CLUSTER_NAME, cluster.clone());
-    if new.entries("spec.selector.matchLabels").count() == 0 && new.items("spec.selector.matchExpressions").is_empty() {
+    if new.entries("spec.selector.matchLabels").count() == 0
+        && new.items("spec.selector.matchExpressions").is_empty()
+    {
         for path in ["spec.selector.matchLabels", "spec.template.metadata.labels"] {
             new.set_entry(path, "cluster.x-k8s.io/deployment-name", name.clone());
         }
@@ -152,8 +167,10 @@ pub(super) fn machine_deployment(old: Option<&Object>, new: &mut Object) -> Vec<
         causes.push(Cause::required("spec.template.spec.bootstrap", detail));
     }
     if !selects(new.at("spec.selector"), new.at("spec.template")) {
-        let selector: Vec<String> =
-            new.entries("spec.selector.matchLabels").map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+        let selector: Vec<String> = new
+            .entries("spec.selector.matchLabels")
+            .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+            .collect();
         let detail = format!("must match spec.selector \"{}\"", selector.join(","));
         causes.push(Cause::forbidden("spec.template.metadata.labels", detail));
     }
@@ -171,7 +188,8 @@ pub(super) fn machine(old: Option<&Object>, new: &mut Object) -> Vec<Cause> {
     let mut causes: Vec<Cause> = immutable(old, new, "spec.clusterName").into_iter().collect();
     let bootstrap = new.at("spec.bootstrap");
     if bootstrap.at("configRef").is_null() && bootstrap.text_at("dataSecretName").is_none() {
-        let detail = "expected either spec.bootstrap.dataSecretName or spec.bootstrap.configRef to be populated";
+        let detail =
+            "expected either spec.bootstrap.dataSecretName or spec.bootstrap.configRef to be populated";
         causes.push(Cause::required("spec.bootstrap", detail));
     }
     causes.extend(version(new, "spec.version"));

@@ -10,14 +10,19 @@ pub(super) fn cluster(old: Option<&Object>, new: &Object) -> Vec<Cause> {
     let mut causes = Vec::new();
     let status = old.at("status");
     let (mut before, mut after) = (old.at("spec").clone(), new.at("spec").clone());
-    if after.at("bastion").is_null() && before.at("bastion").is_object() && before.at("bastion.enabled") != false {
+    if after.at("bastion").is_null()
+        && before.at("bastion").is_object()
+        && before.at("bastion.enabled") != false
+    {
         causes.push(Cause::forbidden("spec.bastion", "cannot be removed before disabling it"));
     }
     let both_forget = |before: &mut Value, after: &mut Value, path: &str| {
         before.unset(path);
         after.unset(path);
     };
-    for path in ["identityRef", "bastion", "controlPlaneAvailabilityZones", "controlPlaneOmitAvailabilityZone"] {
+    for path in
+        ["identityRef", "bastion", "controlPlaneAvailabilityZones", "controlPlaneOmitAvailabilityZone"]
+    {
         both_forget(&mut before, &mut after, path);
     }
     if before.text_at("controlPlaneEndpoint.host").is_none() {
@@ -35,7 +40,12 @@ pub(super) fn cluster(old: Option<&Object>, new: &Object) -> Vec<Cause> {
         if before.at("managedSecurityGroups").is_null() {
             before.set("managedSecurityGroups", json!({}));
         }
-        let rules = ["allNodesSecurityGroupRules", "controlPlaneNodesSecurityGroupRules", "workerNodesSecurityGroupRules", "allowAllInClusterTraffic"];
+        let rules = [
+            "allNodesSecurityGroupRules",
+            "controlPlaneNodesSecurityGroupRules",
+            "workerNodesSecurityGroupRules",
+            "allowAllInClusterTraffic",
+        ];
         for field in rules {
             both_forget(&mut before, &mut after, &format!("managedSecurityGroups.{field}"));
         }
@@ -51,8 +61,12 @@ pub(super) fn cluster(old: Option<&Object>, new: &Object) -> Vec<Cause> {
     if status.text_at("network.id").is_some_and(|id| after.text("network.id") == id) {
         both_forget(&mut before, &mut after, "network");
     }
-    let by_id = |subnet: &Value| status.items("network.subnets").iter().any(|known| known["id"] == subnet["id"]);
-    if !after.items("subnets").is_empty() && after.items("subnets").iter().all(by_id) && before.items("subnets").len() == after.items("subnets").len() {
+    let by_id =
+        |subnet: &Value| status.items("network.subnets").iter().any(|known| known["id"] == subnet["id"]);
+    if !after.items("subnets").is_empty()
+        && after.items("subnets").iter().all(by_id)
+        && before.items("subnets").len() == after.items("subnets").len()
+    {
         both_forget(&mut before, &mut after, "subnets");
     }
     if before != after {
@@ -71,7 +85,8 @@ fn managed_subnets(before: &mut Value, after: &mut Value) -> Vec<Cause> {
         return vec![Cause::forbidden(field, "cannot add or remove subnets")];
     }
     let mut causes = Vec::new();
-    let known: Vec<Value> = before.items("managedSubnets").iter().map(|subnet| subnet["cidr"].clone()).collect();
+    let known: Vec<Value> =
+        before.items("managedSubnets").iter().map(|subnet| subnet["cidr"].clone()).collect();
     for subnet in after.list_mut("managedSubnets") {
         if known.contains(&subnet["cidr"]) {
             subnet.unset("dnsNameservers");
@@ -93,13 +108,22 @@ fn new_cluster(new: &Object) -> Vec<Cause> {
         let managed = !rule.items("remoteManagedGroups").is_empty();
         let (group, prefix) = (!rule.at("remoteGroupID").is_null(), !rule.at("remoteIPPrefix").is_null());
         if managed && (group || prefix) {
-            causes.push(Cause::forbidden(field, "remoteManagedGroups cannot be used with remoteGroupID or remoteIPPrefix"));
+            causes.push(Cause::forbidden(
+                field,
+                "remoteManagedGroups cannot be used with remoteGroupID or remoteIPPrefix",
+            ));
         }
         if group && (managed || prefix) {
-            causes.push(Cause::forbidden(field, "remoteGroupID cannot be used with remoteManagedGroups or remoteIPPrefix"));
+            causes.push(Cause::forbidden(
+                field,
+                "remoteGroupID cannot be used with remoteManagedGroups or remoteIPPrefix",
+            ));
         }
         if prefix && (managed || group) {
-            causes.push(Cause::forbidden(field, "remoteIPPrefix cannot be used with remoteManagedGroups or remoteGroupID"));
+            causes.push(Cause::forbidden(
+                field,
+                "remoteIPPrefix cannot be used with remoteManagedGroups or remoteGroupID",
+            ));
         }
     }
     causes
@@ -141,7 +165,10 @@ pub(super) fn server(old: Option<&Object>, new: &Object) -> Vec<Cause> {
         before.unset("identityRef");
         after.unset("identityRef");
         if before != after {
-            causes.push(Cause::forbidden("spec", "OpenStackServer spec field is immutable. Please create a new resource instead."));
+            causes.push(Cause::forbidden(
+                "spec",
+                "OpenStackServer spec field is immutable. Please create a new resource instead.",
+            ));
         }
     }
     causes
@@ -149,13 +176,21 @@ pub(super) fn server(old: Option<&Object>, new: &Object) -> Vec<Cause> {
 
 fn devices_and_ports(new: &Object) -> Vec<Cause> {
     let mut causes = Vec::new();
-    let root = new.at("spec.rootVolume").is_object() && new.items("spec.additionalBlockDevices").iter().any(|d| d.text("name") == "root");
+    let root = new.at("spec.rootVolume").is_object()
+        && new.items("spec.additionalBlockDevices").iter().any(|d| d.text("name") == "root");
     if root {
         let detail = "cannot contain a device named \"root\" when rootVolume is set";
         causes.push(Cause::forbidden("spec.additionalBlockDevices", detail));
     }
-    if new.items("spec.ports").iter().any(|port| port.flag("disablePortSecurity") && !port.items("securityGroups").is_empty()) {
-        causes.push(Cause::forbidden("spec.ports", "cannot have security groups when DisablePortSecurity is set to true"));
+    if new
+        .items("spec.ports")
+        .iter()
+        .any(|port| port.flag("disablePortSecurity") && !port.items("securityGroups").is_empty())
+    {
+        causes.push(Cause::forbidden(
+            "spec.ports",
+            "cannot have security groups when DisablePortSecurity is set to true",
+        ));
     }
     causes
 }
