@@ -9,7 +9,7 @@
 #[rustfmt::skip]
 macro_rules! generated {
     ($($module:ident),* $(,)?) => {$(
-        #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from a CRD")]
+        #[allow(missing_docs, unreachable_pub, clippy::all, rustdoc::all, reason = "generated from a CRD")]
         #[rustfmt::skip]
         pub mod $module;
     )*};
