@@ -8,7 +8,7 @@ use capstan_core::plan::{ChangeClass, PlannedChange};
 use capstan_engine::{Component, Describe, Direction, Failure, StepCx, Verdict};
 use capstan_kube::Kind;
 
-use crate::control_plane::Replicas;
+use crate::control_plane::{self, Replicas};
 use crate::diagnosis::{self, FailedMachine};
 use crate::subject::Subject;
 use crate::workload_api;
@@ -77,7 +77,10 @@ impl Machines {
         let control_planes = self.subject.list(&Kind::KUBEADM_CONTROL_PLANE);
         let groups = self.subject.list(&Kind::MACHINE_DEPLOYMENT);
         !control_planes.is_empty()
-            && control_planes.iter().chain(&groups).all(|group| Replicas::of(group).is_settled())
+            && control_planes
+                .iter()
+                .chain(&groups)
+                .all(|group| control_plane::is_settled(&self.subject, group))
     }
 }
 
