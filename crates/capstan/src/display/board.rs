@@ -34,6 +34,8 @@ enum State {
     Held,
     Active,
     Waiting,
+    /// Nothing had to be done or waited for.
+    Same,
     Done,
     Blocked,
     Failed,
@@ -57,12 +59,14 @@ impl Board {
                 subject.step(component).set(State::Waiting, at, format!("waits for {on}"));
             }
             EventKind::StepDone { component, changes, .. } => {
-                let detail = match changes {
-                    0 => "as it was".to_owned(),
-                    1 => "1 change".to_owned(),
-                    more => format!("{more} changes"),
+                let step = subject.step(component);
+                let (state, detail) = match changes {
+                    0 if step.since.is_none() => (State::Same, "as it was".to_owned()),
+                    0 => (State::Done, String::new()),
+                    1 => (State::Done, "1 change".to_owned()),
+                    more => (State::Done, format!("{more} changes")),
                 };
-                subject.step(component).set(State::Done, at, detail);
+                step.set(state, at, detail);
             }
             EventKind::Held { component, by } => {
                 subject.step(component).set(State::Held, at, format!("after {by}"))
@@ -87,10 +91,12 @@ impl Board {
     }
 
     /// The lines to show at `now`. Of more than `height` lines, those are left out first of which least is to be seen:
-    /// steps that wait for their turn, then steps that are done.
+    /// steps that had nothing to do, then those that wait for their turn, then those that are done.
     pub(crate) fn lines(&self, now: u64, width: usize, height: usize, color: bool) -> Vec<String> {
         let mut hidden: &[State] = &[];
-        for more in [&[][..], &[State::Held], &[State::Held, State::Done]] {
+        for more in
+            [&[][..], &[State::Same], &[State::Same, State::Held], &[State::Same, State::Held, State::Done]]
+        {
             hidden = more;
             if self.count(hidden) <= height {
                 break;
@@ -141,7 +147,7 @@ impl Step {
     fn set(&mut self, state: State, at: u64, detail: String) {
         self.state = state;
         self.detail = detail;
-        if state == State::Held {
+        if matches!(state, State::Held | State::Same) {
             return;
         }
         self.since.get_or_insert(at);
@@ -152,6 +158,7 @@ impl Step {
         const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
         let (symbol, style) = match self.state {
             State::Held => ("·", Style::Quiet),
+            State::Same => ("✓", Style::Quiet),
             State::Active => (SPINNER[frame % SPINNER.len()], Style::Active),
             State::Waiting => (SPINNER[frame % SPINNER.len()], Style::Attention),
             State::Done => ("✓", Style::Good),
@@ -161,15 +168,15 @@ impl Step {
         let time = self.since.map(|since| elapsed(self.until.unwrap_or(now).saturating_sub(since)));
         let time = time.unwrap_or_default();
         // The detail takes what the terminal leaves: a wrapped line would break the redrawing.
-        let room = width.saturating_sub(36).max(10);
+        let room = width.saturating_sub(44).max(10);
         let detail = shortened(&self.detail, room);
-        let detail = if self.state == State::Done || self.state == State::Held {
+        let detail = if matches!(self.state, State::Done | State::Same | State::Held) {
             styled(color, Style::Quiet, &detail)
         } else {
             detail
         };
         let symbol = styled(color, style, symbol);
-        format!("  {symbol} {:<22} {time:>7}  {detail}", self.component).trim_end().to_owned()
+        format!("  {symbol} {:<30} {time:>7}  {detail}", self.component).trim_end().to_owned()
     }
 }
 
@@ -280,8 +287,8 @@ mod tests {
 
     #[test]
     fn a_narrow_terminal_shortens_the_detail() {
-        let width = example().lines(65_000, 50, 40, false).iter().map(|line| line.chars().count()).max();
-        assert!(width <= Some(50), "{width:?}");
+        let width = example().lines(65_000, 60, 40, false).iter().map(|line| line.chars().count()).max();
+        assert!(width <= Some(60), "{width:?}");
     }
 
     #[test]

@@ -37,8 +37,9 @@ pub(crate) fn follow(
             }
         }),
         (Output::Text, false) => tokio::spawn(async move {
+            let mut lines = words::Lines::default();
             while let Some(event) = events.recv().await {
-                if let Some((style, line)) = words::line(&event) {
+                if let Some((style, line)) = lines.line(&event) {
                     printer.styled_message(style, &line);
                 }
             }
@@ -87,7 +88,7 @@ impl Live {
         self.board.apply(event);
         self.last_event = Some((event.at, wall_millis()));
         if let capstan_engine::EventKind::Warned { .. } = event.kind
-            && let Some((style, line)) = words::line(event)
+            && let Some((style, line)) = words::Lines::default().line(event)
         {
             self.printer.styled_message(style, &line);
         }

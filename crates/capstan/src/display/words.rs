@@ -1,39 +1,55 @@
 //! Events in words.
 
+use std::collections::HashSet;
+
 use capstan_engine::{Ended, Event, EventKind};
 
 use super::board::elapsed;
 use crate::printer::Style;
 
-/// An event as a line for people, with its style; none for what a log of lines need not say.
-pub(crate) fn line(event: &Event) -> Option<(Style, String)> {
-    let (style, component, text) = match &event.kind {
-        EventKind::PassStarted { .. } | EventKind::Held { .. } | EventKind::Progress { .. } => return None,
-        EventKind::StepStarted { component, changes: lines } => (Style::Active, component, changes(lines)),
-        EventKind::Waiting { component, on } => (Style::Quiet, component, format!("waits for {on}")),
-        EventKind::StepDone { component, changes: 0, .. } => {
-            (Style::Quiet, component, "nothing to do".into())
-        }
-        EventKind::StepDone { component, elapsed: millis, .. } => {
-            (Style::Good, component, format!("done after {}", elapsed(*millis)))
-        }
-        EventKind::Blocked { component, why, hint } => {
-            let hint = if hint.is_empty() { String::new() } else { format!("; {hint}") };
-            (Style::Attention, component, format!("blocked: {why}{hint}"))
-        }
-        EventKind::Warned { component, message } => {
-            (Style::Attention, component, format!("warning: {message}"))
-        }
-        EventKind::Failed { component, causes, retried, .. } => {
-            let again = if *retried { " (tried again)" } else { "" };
-            (Style::Bad, component, format!("failed: {}{again}", causes.join(": ")))
-        }
-        EventKind::Ended { how, elapsed: millis } => {
-            let (style, text) = ended(*how);
-            return Some((style, format!("{}: {text} after {}", event.subject, elapsed(*millis))));
-        }
-    };
-    Some((style, format!("{}/{component}: {text}", event.subject)))
+/// Turns events into lines for people, one after another.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    /// Subject and component of the steps of which something was said: of these the end is said, too.
+    told: HashSet<(String, String)>,
+}
+
+impl Lines {
+    /// The event as a line with its style; none for what need not be said.
+    pub(crate) fn line(&mut self, event: &Event) -> Option<(Style, String)> {
+        let (style, component, text) = match &event.kind {
+            EventKind::PassStarted { .. } | EventKind::Held { .. } | EventKind::Progress { .. } => {
+                return None;
+            }
+            EventKind::StepStarted { component, changes: lines } => {
+                (Style::Active, component, changes(lines))
+            }
+            EventKind::Waiting { component, on } => (Style::Quiet, component, format!("waits for {on}")),
+            EventKind::StepDone { component, elapsed: millis, .. } => {
+                if !self.told.contains(&(event.subject.clone(), component.clone())) {
+                    return None;
+                }
+                (Style::Good, component, format!("done after {}", elapsed(*millis)))
+            }
+            EventKind::Blocked { component, why, hint } => {
+                let hint = if hint.is_empty() { String::new() } else { format!("; {hint}") };
+                (Style::Attention, component, format!("blocked: {why}{hint}"))
+            }
+            EventKind::Warned { component, message } => {
+                (Style::Attention, component, format!("warning: {message}"))
+            }
+            EventKind::Failed { component, causes, retried, .. } => {
+                let again = if *retried { " (tried again)" } else { "" };
+                (Style::Bad, component, format!("failed: {}{again}", causes.join(": ")))
+            }
+            EventKind::Ended { how, elapsed: millis } => {
+                let (style, text) = ended(*how);
+                return Some((style, format!("{}: {text} after {}", event.subject, elapsed(*millis))));
+            }
+        };
+        self.told.insert((event.subject.clone(), component.clone()));
+        Some((style, format!("{}/{component}: {text}", event.subject)))
+    }
 }
 
 /// How a run ended, in words.
@@ -83,6 +99,18 @@ pub(crate) fn bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_that_had_nothing_to_do_are_not_told() {
+        let event = |kind| Event { at: 0, subject: "web".into(), kind };
+        let done =
+            |changes| event(EventKind::StepDone { component: "image".into(), changes, elapsed: 1_500 });
+        let mut lines = Lines::default();
+        assert_eq!(lines.line(&done(0)), None);
+        let waiting = event(EventKind::Waiting { component: "image".into(), on: "an upload".into() });
+        assert_eq!(lines.line(&waiting).unwrap().1, "web/image: waits for an upload");
+        assert_eq!(lines.line(&done(0)).unwrap().1, "web/image: done after 1.5s");
+    }
 
     #[test]
     fn progress_in_words() {
