@@ -21,6 +21,8 @@ pub struct Seen {
     unused: Vec<(Kind, String)>,
     /// A server group that goes first: the template is what proves it to be the cluster's.
     server_group: Option<String>,
+    /// A template that only a `MachineSet` without machines refers to, which Cluster API is about to remove.
+    leaving: Option<String>,
 }
 
 /// What can be done about templates.
@@ -46,14 +48,21 @@ impl Describe for Change {
 impl Templates {
     pub(crate) const NAME: &'static str = "templates";
 
-    /// Names of templates that are wanted or that objects of the cluster refer to.
+    /// Names of templates that are wanted, or that a control plane or node group refers to.
     fn used(&self) -> BTreeSet<String> {
-        let subject = &self.0;
-        let wanted = subject.objects();
+        let wanted = self.0.objects();
         let wanted =
             wanted.iter().flat_map(|objects| objects.iter()).map(|object| object["metadata"]["name"].clone());
-        let owners = [Kind::KUBEADM_CONTROL_PLANE, Kind::MACHINE_DEPLOYMENT, Kind::MACHINE_SET];
-        let referred = owners.iter().flat_map(|kind| subject.list(kind)).flat_map(|owner| {
+        let wanted: Vec<_> = wanted.filter_map(|name| name.as_str().map(str::to_owned)).collect();
+        wanted
+            .into_iter()
+            .chain(self.referred(&[Kind::KUBEADM_CONTROL_PLANE, Kind::MACHINE_DEPLOYMENT]))
+            .collect()
+    }
+
+    /// Names of the templates that objects of these kinds refer to.
+    fn referred(&self, kinds: &[Kind]) -> BTreeSet<String> {
+        let names = kinds.iter().flat_map(|kind| self.0.list(kind)).flat_map(|owner| {
             let spec = &owner.data["spec"];
             [
                 spec["machineTemplate"]["spec"]["infrastructureRef"]["name"].clone(),
@@ -61,7 +70,7 @@ impl Templates {
                 spec["template"]["spec"]["bootstrap"]["configRef"]["name"].clone(),
             ]
         });
-        wanted.chain(referred).filter_map(|name| name.as_str().map(str::to_owned)).collect()
+        names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
     }
 }
 
@@ -79,23 +88,25 @@ impl Component for Templates {
     }
 
     async fn observe(&self, cx: &StepCx) -> Result<Seen, Failure> {
-        let none = Seen { unused: vec![], server_group: None };
+        let none = Seen { unused: vec![], server_group: None, leaving: None };
         // Without the facts nobody knows which templates are wanted; and deleting the cluster takes them along.
         if cx.direction() == Direction::Absent || self.0.facts.get().is_none() {
             return Ok(none);
         }
         let used = self.used();
-        let unused: Vec<_> = [Kind::OPENSTACK_MACHINE_TEMPLATE, Kind::KUBEADM_CONFIG_TEMPLATE]
-            .iter()
-            .flat_map(|kind| self.0.list(kind).into_iter().map(move |object| (kind.clone(), object)))
-            .filter(|(_, object)| is_ours(&self.0, object) && !is_going(object))
-            .filter(|(_, object)| object.metadata.name.as_ref().is_some_and(|name| !used.contains(name)))
-            .collect();
-        let kept = self
-            .0
-            .list(&Kind::OPENSTACK_MACHINE_TEMPLATE)
-            .into_iter()
-            .filter(|template| template.metadata.name.as_ref().is_some_and(|name| used.contains(name)));
+        let of_sets = self.referred(&[Kind::MACHINE_SET]);
+        let (leaving, unused): (Vec<_>, Vec<_>) =
+            [Kind::OPENSTACK_MACHINE_TEMPLATE, Kind::KUBEADM_CONFIG_TEMPLATE]
+                .iter()
+                .flat_map(|kind| self.0.list(kind).into_iter().map(move |object| (kind.clone(), object)))
+                .filter(|(_, object)| is_ours(&self.0, object) && !is_going(object))
+                .filter(|(_, object)| object.metadata.name.as_ref().is_some_and(|name| !used.contains(name)))
+                .partition(|(_, object)| {
+                    object.metadata.name.as_ref().is_some_and(|name| of_sets.contains(name))
+                });
+        let kept = self.0.list(&Kind::OPENSTACK_MACHINE_TEMPLATE).into_iter().filter(|template| {
+            template.metadata.name.as_ref().is_some_and(|name| used.contains(name) || of_sets.contains(name))
+        });
         let kept: BTreeSet<_> = kept.filter_map(|template| server_group(&template)).collect();
         let orphaned: Vec<_> = unused
             .iter()
@@ -113,6 +124,7 @@ impl Component for Templates {
         Ok(Seen {
             unused: unused.iter().map(|(kind, object)| (kind.clone(), name(object))).collect(),
             server_group: first,
+            leaving: leaving.first().map(|(_, object)| name(object)),
         })
     }
 
@@ -122,7 +134,12 @@ impl Component for Templates {
         }
         let delete =
             |(kind, name): &(Kind, String)| Change::Delete { kind: kind.clone(), name: name.clone() };
-        Verdict::from_changes(seen.unused.iter().map(delete).collect())
+        match (&seen.leaving, seen.unused.is_empty()) {
+            (Some(template), true) => {
+                Verdict::waiting(format!("the last MachineSet of template `{template}` to be removed"), 5)
+            }
+            _ => Verdict::from_changes(seen.unused.iter().map(delete).collect()),
+        }
     }
 
     async fn apply(&self, change: &Change, _: &StepCx) -> Result<(), Failure> {
