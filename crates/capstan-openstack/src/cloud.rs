@@ -25,9 +25,6 @@ use crate::options::Options;
 use crate::request::{Body, Request, Service};
 use crate::session::{Keeper, Session, TokenInfo, login_body};
 
-/// A token that ends sooner than this is renewed before it is used: clocks differ, and calls take time.
-const EXPIRY_MARGIN: Duration = Duration::from_secs(90);
-
 /// A connection to one cloud. Clones share everything: session, connections, limits and counts.
 #[derive(Debug, Clone)]
 pub struct Cloud(pub(crate) Arc<Inner>);
@@ -171,14 +168,9 @@ impl Cloud {
     pub(crate) async fn session(&self) -> Result<Arc<Session>> {
         let current = self.0.keeper.current();
         match &current {
-            Some(session) if self.lasts(session) => Ok(Arc::clone(session)),
+            Some(session) if self.0.options.time.now() < session.renew_at => Ok(Arc::clone(session)),
             _ => self.renew(current.as_ref()).await,
         }
-    }
-
-    fn lasts(&self, session: &Session) -> bool {
-        session.info.expires_at.duration_since(self.0.options.time.now())
-            > jiff::SignedDuration::try_from(EXPIRY_MARGIN).unwrap_or_default()
     }
 
     /// Logs in again, unless somebody else has done so since `spent` was current.
@@ -211,7 +203,7 @@ impl Cloud {
         tracing::debug!(
             cloud = self.0.config.name, user = body.token.user.id, expires_at = %body.token.expires_at, "logged in"
         );
-        Ok(Session { token, info: body.token })
+        Ok(Session::new(token, body.token, self.0.options.time.now()))
     }
 
     /// The microversion to send with a call, negotiated once.

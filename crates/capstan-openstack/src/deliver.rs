@@ -109,10 +109,11 @@ impl Cloud {
 
     fn unless_overloaded(&self, request: &Request, answer: Answer) -> Result<Answer, Failure> {
         let options = &self.0.options;
-        // 413 with `Retry-After` is how old services spell 429.
-        let waits = answer.headers.contains_key(header::RETRY_AFTER);
+        // 413 with `Retry-After` is how old services spell 429; but Cinder says so, too, when a quota is used up.
         let too_many = answer.status == StatusCode::TOO_MANY_REQUESTS
-            || (answer.status == StatusCode::PAYLOAD_TOO_LARGE && waits);
+            || (answer.status == StatusCode::PAYLOAD_TOO_LARGE
+                && answer.headers.contains_key(header::RETRY_AFTER)
+                && !answer.error(request).is_quota());
         if !too_many && !matches!(answer.status.as_u16(), 502..=504) {
             return Ok(answer);
         }
@@ -144,7 +145,7 @@ impl Cloud {
         builder = match &request.body {
             Body::Empty => builder,
             Body::Json(body) => builder.json(body),
-            Body::JsonAs(media_type, body) => builder.json(body).header(header::CONTENT_TYPE, *media_type),
+            Body::JsonAs(media_type, body) => builder.header(header::CONTENT_TYPE, *media_type).json(body),
         };
         let hopeless = |error| Failure {
             error: Error::Setup(error),
@@ -152,11 +153,7 @@ impl Cloud {
             kind: Kind::Hopeless,
             retry_after: None,
         };
-        let mut built = builder.build().map_err(hopeless)?;
-        if let Body::JsonAs(media_type, _) = &request.body {
-            built.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-        }
-        Ok(built)
+        builder.build().map_err(hopeless)
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Request {
 
 impl Request {
     pub(crate) fn new(service: ServiceType, method: Method, path: String, url: Url, limit: Duration) -> Self {
-        let repeatable = matches!(method, Method::GET | Method::HEAD | Method::PUT | Method::DELETE);
+        let repeatable = is_repeatable(&method);
         let is_login = service == ServiceType::Identity && path == "auth/tokens" && method == Method::POST;
         let name = CallName { service, method, path };
         Self { name, url, headers: Vec::new(), body: Body::Empty, repeatable, limit, is_login }
@@ -113,7 +113,7 @@ impl Service {
     }
 
     fn call(&self, method: Method, path: &[&str]) -> Call {
-        let repeatable = matches!(method, Method::GET | Method::HEAD | Method::PUT | Method::DELETE);
+        let repeatable = is_repeatable(&method);
         Call {
             service: self.clone(),
             method,
@@ -273,6 +273,11 @@ impl Call {
         request.repeatable = self.repeatable;
         request
     }
+}
+
+/// Sent twice it does the same as sent once, by the meaning of the method.
+fn is_repeatable(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::PUT | Method::DELETE)
 }
 
 /// The part of an endpoint's path above its version: `/load-balancer` of `/load-balancer/v2.0`.

@@ -19,8 +19,27 @@ use crate::utc;
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
     pub(crate) token: SecretString,
+    /// From then on the token is renewed before it is used.
+    pub(crate) renew_at: Timestamp,
     /// What the token stands for.
     pub(crate) info: TokenInfo,
+}
+
+/// A token that ends sooner than this is renewed before it is used: clocks differ, and calls take time.
+const MARGIN: SignedDuration = SignedDuration::from_secs(90);
+
+impl Session {
+    pub(crate) fn new(token: SecretString, info: TokenInfo, now: Timestamp) -> Self {
+        let life = info.expires_at.duration_since(now);
+        let renew_at = if life.is_positive() {
+            // The last quarter of a token that lives for a minute only.
+            info.expires_at.checked_sub(MARGIN.min(life / 4)).unwrap_or(now)
+        } else {
+            // It has ended before it came: one of the clocks is wrong. The service will say when it has ended.
+            Timestamp::MAX
+        };
+        Self { token, renew_at, info }
+    }
 }
 
 /// A token's user, project, roles, expiry and catalog.

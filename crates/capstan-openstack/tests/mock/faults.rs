@@ -48,6 +48,22 @@ async fn a_retry_after_of_an_hour_ends_the_call() {
 }
 
 #[tokio::test]
+async fn a_quota_that_is_used_up_is_not_mistaken_for_overload() {
+    const VOLUMES: &str = "POST /volume/v3/project-id/volumes";
+    let (mock, time) = (Mock::start().await, ManualTime::new());
+    let message =
+        "VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed gigabytes quota.";
+    let body = json!({"overLimit": {"code": 413, "message": message, "retryAfter": "0"}});
+    mock.always(VOLUMES, Reply::json(413, body).header("Retry-After", "0"));
+    let cloud = mock.connect(&time).await;
+    let call =
+        cloud.service(ServiceType::BlockStorage).unwrap().post(&["volumes"]).json(json!({"volume": {}}));
+    let error = call.done().await.unwrap_err();
+    assert!(error.is_quota() && !error.is_transient(), "{error:?}");
+    assert_eq!(mock.seen(VOLUMES).len(), 1);
+}
+
+#[tokio::test]
 async fn overload_is_waited_out_with_growing_pauses() {
     let (mock, time) = (Mock::start().await, ManualTime::new());
     for status in [503, 502, 504] {

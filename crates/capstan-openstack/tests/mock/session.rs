@@ -58,6 +58,20 @@ async fn a_token_that_is_about_to_end_is_renewed_before_it_is_used() {
 }
 
 #[tokio::test]
+async fn clocks_that_differ_and_short_lives_do_not_mean_a_login_for_each_call() {
+    for end in ["2026-11-23T12:01:00Z", "2026-11-23T11:00:00Z"] {
+        let (mock, time) = (Mock::start().await, ManualTime::new());
+        mock.always(NETWORKS, Reply::json(200, json!({"networks": []})));
+        mock.tokens_end_at(end);
+        let cloud = mock.connect(&time).await;
+        for _ in 0..5 {
+            list(&cloud).await.unwrap();
+        }
+        assert_eq!(mock.logins(), 1, "{end}");
+    }
+}
+
+#[tokio::test]
 async fn a_password_that_is_refused_is_sent_once_for_all_who_wait() {
     let (mock, _, cloud) = cloud_with_networks().await;
     mock.revoke();
