@@ -98,6 +98,7 @@ async fn observe(
             let response = next.run(request).await;
             if method != Method::GET && method != Method::HEAD {
                 world.clock().touch();
+                crate::controllers::noticed(&world, &path);
             }
             response
         }

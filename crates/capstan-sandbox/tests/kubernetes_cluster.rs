@@ -43,7 +43,7 @@ async fn machines(plane: &Plane, name: &str) -> Vec<serde_json::Value> {
     plane.items(&format!("{CAPI}/namespaces/{name}/machines")).await
 }
 
-fn of_template<'m>(machines: &'m [serde_json::Value], control_plane: bool) -> Vec<&'m serde_json::Value> {
+fn of_template(machines: &[serde_json::Value], control_plane: bool) -> Vec<&serde_json::Value> {
     let label = "cluster.x-k8s.io/control-plane";
     machines.iter().filter(|m| m["metadata"]["labels"].get(label).is_some() == control_plane).collect()
 }

@@ -122,9 +122,17 @@ fn in_management(world: &World, event: &Event, push: &mut dyn FnMut(Item)) {
         _ => {}
     }
     found.into_iter().for_each(&mut *push);
-    let known = resource.ends_with(".cluster.x-k8s.io");
-    if !known {
-        return;
+    if resource.ends_with(".cluster.x-k8s.io") {
+        for_itself_and_its_owners(event, push);
+    }
+}
+
+fn for_itself_and_its_owners(event: &Event, push: &mut dyn FnMut(Item)) {
+    let (resource, object) = (&*event.resource, &*event.object);
+    let namespace = event.key.0.as_str();
+    if resource == ids::OPENSTACK_SERVERS {
+        // The kubelet is on the server.
+        push(Item::new(ids::MACHINES, namespace, &event.key.1));
     }
     push(Item::new(resource, namespace, &event.key.1));
     for owner in object.items("metadata.ownerReferences") {

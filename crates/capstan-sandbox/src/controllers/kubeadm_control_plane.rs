@@ -362,34 +362,9 @@ impl Plane<'_, '_> {
             let done = object.flag("status.initialization.controlPlaneInitialized");
             set(object, Condition::is("Initialized", done, "Initialized", "NotInitialized", ""));
             set(object, Condition::is("CertificatesAvailable", true, "Available", "NotAvailable", ""));
-            let quorum = workload.is_some() && healthy * 2 > machines.len();
-            let inspection = "Waiting for Cluster control plane to be initialized";
-            for kind in ["EtcdClusterHealthy", "ControlPlaneComponentsHealthy"] {
-                let condition = if !done {
-                    Condition::unknown(kind, "InspectionFailed", inspection)
-                } else if !addressed && kind == "EtcdClusterHealthy" {
-                    Condition::unknown(
-                        kind,
-                        "HealthUnknown",
-                        "Failed to connect to etcd: nodes have no InternalIP address",
-                    )
-                } else {
-                    Condition::is(
-                        kind,
-                        quorum,
-                        "Healthy",
-                        "NotHealthy",
-                        "* Etcd members and control plane components are not healthy on all machines",
-                    )
-                };
+            for condition in health(done, workload.is_some() && healthy * 2 > machines.len(), addressed) {
                 set(object, condition);
             }
-            let message = if done {
-                "* Control plane components are not healthy"
-            } else {
-                "Control plane not yet initialized"
-            };
-            set(object, Condition::is("Available", done && quorum, "Available", "NotAvailable", message));
             set(object, replicas::about(&machines, "MachinesReady", "Ready", "Ready"));
             set(object, replicas::about(&machines, "MachinesUpToDate", "UpToDate", "UpToDate"));
             let outdated = self.outdated.len();
@@ -414,6 +389,32 @@ impl Plane<'_, '_> {
             }
         });
     }
+}
+
+/// The conditions about etcd, the components, and whether the API is there.
+fn health(done: bool, quorum: bool, addressed: bool) -> [Condition; 3] {
+    let of = |kind: &'static str| {
+        if !done {
+            return Condition::unknown(
+                kind,
+                "InspectionFailed",
+                "Waiting for Cluster control plane to be initialized",
+            );
+        }
+        if !addressed && kind == "EtcdClusterHealthy" {
+            return Condition::unknown(
+                kind,
+                "HealthUnknown",
+                "Failed to connect to etcd: nodes have no InternalIP address",
+            );
+        }
+        let message = "* Etcd members and control plane components are not healthy on all machines";
+        Condition::is(kind, quorum, "Healthy", "NotHealthy", message)
+    };
+    let message =
+        if done { "* Control plane components are not healthy" } else { "Control plane not yet initialized" };
+    let available = Condition::is("Available", done && quorum, "Available", "NotAvailable", message);
+    [of("EtcdClusterHealthy"), of("ControlPlaneComponentsHealthy"), available]
 }
 
 fn labels_of(template: &Value, name: &str) -> Value {

@@ -27,9 +27,12 @@ mod openstack_machine;
 mod openstack_network;
 mod openstack_security_groups;
 mod openstack_server;
+mod openstack_volumes;
 mod template;
 mod workload_service;
 mod workload_volume;
+
+use std::time::Duration;
 
 use crate::World;
 use crate::kubernetes::object::Read as _;
@@ -57,9 +60,24 @@ pub(crate) mod ids {
     pub(crate) const OPENSTACK_SERVERS: &str = "openstackservers.infrastructure.cluster.x-k8s.io";
 }
 
+/// How long it takes until a change that a client made is noticed: longer than any transition of Nova's.
+const NOTICED: Duration = Duration::from_secs(15);
+
 /// Seeds the management plane. The controllers themselves are woken by changes.
 pub(crate) fn start(world: &World) {
     seed::fill(world);
+}
+
+/// A client has changed something of Nova's: CAPO would notice it at its next resync; here it looks soon.
+pub(crate) fn noticed(world: &World, path: &str) {
+    let Some(id) = path.strip_prefix("/compute/v2.1/servers/").and_then(|rest| rest.split('/').next()) else {
+        return;
+    };
+    let servers = world.kubernetes().management().list(ids::OPENSTACK_SERVERS, "");
+    for server in servers.iter().filter(|server| server.text("status.instanceID") == id) {
+        let item = Item::new(ids::OPENSTACK_SERVERS, server.namespace(), server.name());
+        world.kubernetes().queue().push_after(item, NOTICED, true);
+    }
 }
 
 /// Looks at one object.

@@ -104,7 +104,11 @@ pub(super) fn existing(work: &mut Work<'_, '_>) -> Result<(), Stop> {
         match by_parameter(work, "networks", "networks", &wanted, "") {
             Ok(network) => set_network(work, &network),
             Err(error) => {
-                return Err(work.fail("NetworkReady", "OpenStackError", error.wrap("failed to find network")));
+                return Err(work.fail(
+                    "NetworkReady",
+                    "OpenStackError",
+                    error.wrap("failed to find network"),
+                ));
             }
         }
     }

@@ -16,17 +16,17 @@ use crate::kubernetes::object::{Object, Read as _, Write as _};
 const FINALIZER: &str = "openstackserver.infrastructure.cluster.x-k8s.io";
 
 /// While a server is being built or deleted.
-const BUILDING: Duration = Duration::from_secs(10);
+pub(super) const BUILDING: Duration = Duration::from_secs(10);
 /// In any other state that isn't ACTIVE.
 const UNSETTLED: Duration = Duration::from_secs(60);
 /// After a failure.
 const RETRY: Duration = Duration::from_secs(15);
 
 /// A server in the making.
-struct Work<'s, 'w> {
-    scope: &'s Scope<'w>,
-    cloud: Cloud<'w>,
-    object: Object,
+pub(super) struct Work<'s, 'w> {
+    pub(super) scope: &'s Scope<'w>,
+    pub(super) cloud: Cloud<'w>,
+    pub(super) object: Object,
 }
 
 pub(super) fn reconcile(scope: &Scope<'_>, object: &Object) -> Next {
@@ -381,72 +381,6 @@ impl Work<'_, '_> {
         Ok(found)
     }
 
-    /// Block devices beside the image's own; their volumes have to be there first.
-    fn block_devices(&self) -> Result<Vec<Value>, Stop> {
-        let mut devices = Vec::new();
-        let image = self.object.at("status.resolved.imageID");
-        let root = self.object.at("spec.rootVolume");
-        if root.int("sizeGiB").is_some() {
-            let id = self.volume("root", root, Some(image))?;
-            devices.push(
-                json!({"uuid": id, "source_type": "volume", "destination_type": "volume", "boot_index": 0,
-                "delete_on_termination": true}),
-            );
-        }
-        let more = self.object.items("spec.additionalBlockDevices");
-        if root.is_null() && !more.is_empty() {
-            devices.push(
-                json!({"uuid": image, "source_type": "image", "destination_type": "local", "boot_index": 0,
-                "delete_on_termination": true}),
-            );
-        }
-        for device in more {
-            if device.text("storage.type") == "Local" {
-                devices.push(json!({"source_type": "blank", "destination_type": "local", "boot_index": -1,
-                    "volume_size": device["sizeGiB"], "delete_on_termination": true, "tag": device["name"]}));
-                continue;
-            }
-            let mut wanted = device.at("storage.volume").clone();
-            wanted.set("sizeGiB", device["sizeGiB"].clone());
-            let id = self.volume(device.text("name"), &wanted, None)?;
-            devices.push(
-                json!({"uuid": id, "source_type": "volume", "destination_type": "volume", "boot_index": -1,
-                "delete_on_termination": true, "tag": device["name"]}),
-            );
-        }
-        Ok(devices)
-    }
-
-    fn volume(&self, suffix: &str, wanted: &Value, image: Option<&Value>) -> Result<String, Stop> {
-        let name = format!("{}-{suffix}", self.scope.name);
-        let volumes = self.cloud.volumes();
-        let volume = match self.cloud.find(&format!("{volumes}/detail"), "volumes", &name)? {
-            Some(volume) => volume,
-            None => {
-                let mut request = json!({"name": name, "size": wanted["sizeGiB"], "description": format!("Volume {suffix} for {}", self.scope.name)});
-                if let Some(image) = image {
-                    request["imageRef"] = image.clone();
-                }
-                if let Some(kind) = wanted.text_at("type") {
-                    request["volume_type"] = kind.into();
-                }
-                let zone = match wanted.text("availabilityZone.from") {
-                    "Machine" => self.object.text_at("spec.availabilityZone"),
-                    _ => wanted.text_at("availabilityZone.name"),
-                };
-                if let Some(zone) = zone {
-                    request["availability_zone"] = zone.into();
-                }
-                self.cloud.post(&volumes, &json!({"volume": request}))?["volume"].take()
-            }
-        };
-        match volume.text("status") {
-            "available" => Ok(volume.text("id").to_owned()),
-            "error" => Err(Stop::Failed(CloudError::new(format!("volume {name} is in error state")))),
-            _ => Err(Stop::Wait(BUILDING)),
-        }
-    }
-
     fn delete(&mut self) -> Result<(), Stop> {
         let known = match self.object.text_at("status.instanceID") {
             Some(id) => self.cloud.look(&format!("/compute/v2.1/servers/{id}"), "server")?,
@@ -477,19 +411,6 @@ impl Work<'_, '_> {
             let query = format!("/network/v2.0/ports?network_id={}", port.text("networkID"));
             if let Some(left) = self.cloud.find(&query, "ports", port.text("name"))? {
                 self.cloud.delete_if_there(&format!("/network/v2.0/ports/{}", left.text("id")))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn delete_volumes(&self) -> CloudResult<()> {
-        let root = self.object.at("spec.rootVolume").is_object().then_some("root");
-        let more = self.object.items("spec.additionalBlockDevices").iter().map(|device| device.text("name"));
-        let volumes = self.cloud.volumes();
-        for suffix in root.into_iter().chain(more) {
-            let name = format!("{}-{suffix}", self.scope.name);
-            if let Some(volume) = self.cloud.find(&format!("{volumes}/detail"), "volumes", &name)? {
-                self.cloud.delete_if_there(&format!("{volumes}/{}", volume.text("id")))?;
             }
         }
         Ok(())

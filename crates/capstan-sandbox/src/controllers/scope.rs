@@ -127,11 +127,28 @@ impl<'w> Scope<'w> {
         self.get(ids::OPENSTACK_CLUSTERS, cluster.text("spec.infrastructureRef.name"))
     }
 
+    /// The cloud of a workload cluster, as the programs in it reach it: with the credential of its OpenStackCluster.
+    pub(super) fn cloud_of_workload(&self, cluster: &Object) -> Option<Cloud<'w>> {
+        let name = cluster.text("spec.infrastructureRef.name");
+        let infrastructure = self.server.get(ids::OPENSTACK_CLUSTERS, cluster.namespace(), name)?;
+        match self.cloud_in(cluster.namespace(), infrastructure.at("spec.identityRef")) {
+            Ok(cloud) => Some(cloud),
+            Err(error) => {
+                tracing::warn!(cluster = cluster.name(), %error, "a workload cluster has no access to the cloud");
+                None
+            }
+        }
+    }
+
     /// The cloud of an `identityRef`: the Secret is read, and Keystone asked.
     pub(super) fn cloud(&self, identity: &Value) -> CloudResult<Cloud<'w>> {
+        self.cloud_in(&self.namespace, identity)
+    }
+
+    fn cloud_in(&self, namespace: &str, identity: &Value) -> CloudResult<Cloud<'w>> {
         let name = identity.text("name");
         let missing = || CloudError::new(format!("Secret \"{name}\" not found"));
-        let secret = self.get("secrets", name).ok_or_else(missing)?;
+        let secret = self.server.get("secrets", namespace, name).ok_or_else(missing)?;
         let encoded = secret.at("data").get("clouds.yaml").and_then(Value::as_str);
         let no_content = || CloudError::new("OpenStack credentials secret did not contain key clouds.yaml");
         let bytes = STANDARD

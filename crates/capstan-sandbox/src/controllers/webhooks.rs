@@ -6,10 +6,10 @@ mod openstack;
 use serde_json::Value;
 
 use super::ids;
-use crate::kubernetes::api::Review;
 use crate::kubernetes::error::{Answer, Cause, Status};
 use crate::kubernetes::object::{Object, Read as _};
 use crate::kubernetes::registry::Resource;
+use crate::kubernetes::write::Review;
 
 /// What all webhooks of the management plane say about a write.
 pub(crate) fn admit(resource: &Resource, review: Review<'_>) -> Answer<()> {
@@ -17,7 +17,7 @@ pub(crate) fn admit(resource: &Resource, review: Review<'_>) -> Answer<()> {
         Review::Create(new) => (None, new),
         Review::Update { old, new } => (Some(old), new),
         // None of them guards deletions.
-        Review::Delete(_) => return Ok(()),
+        Review::Delete => return Ok(()),
     };
     let causes = match &*resource.id {
         ids::CLUSTERS => cluster_api::cluster(old, new),
@@ -58,7 +58,7 @@ fn version(object: &Object, field: &str) -> Vec<Cause> {
         causes.push(Cause::invalid(field, &value, "must start with v"));
     }
     let numbers: Vec<&str> =
-        text.trim_start_matches('v').splitn(2, ['-', '+']).next().unwrap_or_default().split('.').collect();
+        text.trim_start_matches('v').split(['-', '+']).next().unwrap_or_default().split('.').collect();
     if numbers.len() != 3 || numbers.iter().any(|number| number.parse::<u64>().is_err()) {
         causes.push(Cause::invalid(field, &value, "must be a valid semantic version"));
     }

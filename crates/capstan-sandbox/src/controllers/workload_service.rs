@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::cloud::{Cloud, CloudResult};
+use super::ids;
 use super::node::{has_cloud_controller, workload_of};
 use super::scope::{Next, Scope};
 use crate::kubernetes::object::{Object, Read as _, Write as _};
@@ -29,23 +30,13 @@ pub(super) fn reconcile(scope: &Scope<'_>) -> Next {
         return Next::Done;
     }
     let Some(infrastructure) = scope.server.get(
-        "openstackclusters.infrastructure.cluster.x-k8s.io",
+        ids::OPENSTACK_CLUSTERS,
         cluster.namespace(),
         cluster.text("spec.infrastructureRef.name"),
     ) else {
         return Next::Done;
     };
-    let outside = Scope {
-        namespace: cluster.namespace().to_owned(),
-        ..Scope::new(scope.world, &super::Item::new("", "", ""))
-    };
-    let cloud = match outside.cloud(infrastructure.at("spec.identityRef")) {
-        Ok(cloud) => cloud,
-        Err(error) => {
-            tracing::warn!(cluster = cluster.name(), %error, "the cloud controller manager has no access to the cloud");
-            return Next::Look(POLL);
-        }
-    };
+    let Some(cloud) = scope.cloud_of_workload(&cluster) else { return Next::Look(POLL) };
     let name = format!("kube_service_{}_{}_{}", cluster.name(), scope.namespace, scope.name);
     let change = |change: &dyn Fn(&mut Object)| {
         workload.server.modify("services", &scope.namespace, &scope.name, MANAGER, change);

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::cloud::Cloud;
 use super::node::{has_cloud_controller, workload_of};
 use super::scope::{Next, Scope};
+use crate::kubernetes::api::ApiServer;
 use crate::kubernetes::object::{Object, Read as _, Write as _};
 
 const MANAGER: &str = "external-provisioner";
@@ -21,75 +23,78 @@ pub(super) fn reconcile(scope: &Scope<'_>) -> Next {
     }
     let server = &workload.server;
     let Some(object) = server.get(&scope.resource, &scope.namespace, &scope.name) else {
-        // A claim that is gone releases its volume.
-        let claimed = |volume: &Object| {
-            volume.text("spec.claimRef.namespace") == scope.namespace
-                && volume.text("spec.claimRef.name") == scope.name
-        };
-        for volume in server
-            .list("persistentvolumes", "")
-            .into_iter()
-            .filter(|volume| scope.resource != "persistentvolumes" && claimed(volume))
-        {
-            server.modify("persistentvolumes", "", volume.name(), MANAGER, |volume| {
-                volume.set("status.phase", "Released")
-            });
-            if volume.text("spec.persistentVolumeReclaimPolicy") == "Delete" {
-                server.delete("persistentvolumes", "", volume.name());
-            }
-        }
+        release(scope, server);
         return Next::Done;
     };
-    let infrastructure = scope.server.get(
-        "openstackclusters.infrastructure.cluster.x-k8s.io",
-        cluster.namespace(),
-        cluster.text("spec.infrastructureRef.name"),
-    );
-    let Some(infrastructure) = infrastructure else { return Next::Done };
-    let outside = Scope {
-        namespace: cluster.namespace().to_owned(),
-        ..Scope::new(scope.world, &super::Item::new("", "", ""))
-    };
-    let cloud = match outside.cloud(infrastructure.at("spec.identityRef")) {
-        Ok(cloud) => cloud,
-        Err(error) => {
-            tracing::warn!(cluster = cluster.name(), %error, "Cinder CSI has no access to the cloud");
-            return Next::Look(POLL);
-        }
-    };
-    let volumes = cloud.volumes();
+    let Some(cloud) = scope.cloud_of_workload(&cluster) else { return Next::Look(POLL) };
     if scope.resource == "persistentvolumes" {
-        if !object.is_deleting() || !object.has_finalizer(PROTECTION) {
-            return Next::Done;
-        }
-        let path = format!("{volumes}/{}", object.text("spec.csi.volumeHandle"));
-        return match cloud.look(&path, "volume") {
-            Ok(None) => {
-                server.modify("persistentvolumes", "", &scope.name, MANAGER, |volume| {
-                    volume.remove_finalizer(PROTECTION)
-                });
-                Next::Done
-            }
-            Ok(Some(volume)) => {
-                if volume.text("status") != "deleting" {
-                    // What is in use is refused, and tried again.
-                    let _ = cloud.delete_if_there(&path);
-                }
-                Next::Look(POLL)
-            }
-            Err(_) => Next::Look(POLL),
-        };
+        remove(scope, server, &cloud, &object)
+    } else if !object.is_deleting() && object.text("status.phase") != "Bound" && is_ours(server, &object) {
+        provision(scope, server, &cloud, cluster.name(), &object)
+    } else {
+        Next::Done
     }
-    if object.is_deleting() || object.text("status.phase") == "Bound" || !is_ours(server, &object) {
+}
+
+/// A claim that is gone releases its volume.
+fn release(scope: &Scope<'_>, server: &ApiServer) {
+    if scope.resource == "persistentvolumes" {
+        return;
+    }
+    let claimed = |volume: &Object| {
+        volume.text("spec.claimRef.namespace") == scope.namespace
+            && volume.text("spec.claimRef.name") == scope.name
+    };
+    for volume in server.list("persistentvolumes", "").into_iter().filter(|volume| claimed(volume)) {
+        server.modify("persistentvolumes", "", volume.name(), MANAGER, |volume| {
+            volume.set("status.phase", "Released")
+        });
+        if volume.text("spec.persistentVolumeReclaimPolicy") == "Delete" {
+            server.delete("persistentvolumes", "", volume.name());
+        }
+    }
+}
+
+/// Deletes the Cinder volume of a deleted PersistentVolume, and lets that go once it is gone.
+fn remove(scope: &Scope<'_>, server: &ApiServer, cloud: &Cloud<'_>, object: &Object) -> Next {
+    if !object.is_deleting() || !object.has_finalizer(PROTECTION) {
         return Next::Done;
     }
-    let name = format!("pvc-{}", object.uid());
-    let size = gibibytes(object.text("spec.resources.requests.storage"));
-    let known = cloud.find(&format!("{volumes}/detail"), "volumes", &name);
-    let metadata = json!({"cinder.csi.openstack.org/cluster": cluster.name(), "csi.storage.k8s.io/pvc/name": scope.name,
+    let path = format!("{}/{}", cloud.volumes(), object.text("spec.csi.volumeHandle"));
+    match cloud.look(&path, "volume") {
+        Ok(None) => {
+            server.modify("persistentvolumes", "", &scope.name, MANAGER, |volume| {
+                volume.remove_finalizer(PROTECTION)
+            });
+            Next::Done
+        }
+        Ok(Some(volume)) => {
+            if volume.text("status") != "deleting" {
+                // What is in use is refused, and tried again.
+                let _ = cloud.delete_if_there(&path);
+            }
+            Next::Look(POLL)
+        }
+        Err(_) => Next::Look(POLL),
+    }
+}
+
+fn provision(
+    scope: &Scope<'_>,
+    server: &ApiServer,
+    cloud: &Cloud<'_>,
+    cluster: &str,
+    claim: &Object,
+) -> Next {
+    let volumes = cloud.volumes();
+    let name = format!("pvc-{}", claim.uid());
+    let size = gibibytes(claim.text("spec.resources.requests.storage"));
+    let metadata = json!({"cinder.csi.openstack.org/cluster": cluster, "csi.storage.k8s.io/pvc/name": scope.name,
         "csi.storage.k8s.io/pvc/namespace": scope.namespace, "csi.storage.k8s.io/pv/name": name});
-    let request = json!({"volume": {"name": name, "size": size, "metadata": metadata, "description": "Created by OpenStack Cinder CSI driver"}});
-    match known {
+    let description = "Created by OpenStack Cinder CSI driver";
+    let request =
+        json!({"volume": {"name": name, "size": size, "metadata": metadata, "description": description}});
+    match cloud.find(&format!("{volumes}/detail"), "volumes", &name) {
         Ok(None) => {
             if let Err(error) = cloud.post(&volumes, &request) {
                 tracing::warn!(volume = name, %error, "a volume is not provisioned");
@@ -97,7 +102,7 @@ pub(super) fn reconcile(scope: &Scope<'_>) -> Next {
             Next::Look(POLL)
         }
         Ok(Some(volume)) if volume.text("status") == "available" => {
-            bind(scope, server, &object, &name, volume.text("id"), size);
+            bind(scope, server, claim, &name, volume.text("id"), size);
             Next::Done
         }
         _ => Next::Look(POLL),
@@ -105,7 +110,7 @@ pub(super) fn reconcile(scope: &Scope<'_>) -> Next {
 }
 
 /// Whether the claim's storage class is Cinder's; a claim without one takes the default class.
-fn is_ours(server: &crate::kubernetes::api::ApiServer, claim: &Object) -> bool {
+fn is_ours(server: &ApiServer, claim: &Object) -> bool {
     let classes = server.list("storageclasses.storage.k8s.io", "");
     let wanted = claim.text_at("spec.storageClassName");
     let default =
@@ -129,14 +134,7 @@ fn gibibytes(quantity: &str) -> u64 {
     }
 }
 
-fn bind(
-    scope: &Scope<'_>,
-    server: &crate::kubernetes::api::ApiServer,
-    claim: &Object,
-    name: &str,
-    id: &str,
-    size: u64,
-) {
+fn bind(scope: &Scope<'_>, server: &ApiServer, claim: &Object, name: &str, id: &str, size: u64) {
     let capacity = json!({"storage": format!("{size}Gi")});
     let mut volume = json!({"metadata": {"name": name, "annotations": {"pv.kubernetes.io/provisioned-by": DRIVER}, "finalizers": [PROTECTION]},
         "spec": {"capacity": capacity, "accessModes": claim.at("spec.accessModes"), "persistentVolumeReclaimPolicy": "Delete",

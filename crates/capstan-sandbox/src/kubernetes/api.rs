@@ -8,86 +8,20 @@ use tokio::sync::watch;
 use super::crd;
 use super::defaults;
 use super::error::{Answer, Cause, Status};
-use super::managed::{self, Manager};
+use super::managed;
 use super::names;
 use super::object::{Object, Read as _, Write as _, timestamp};
 use super::prune::{fill_defaults, prune_object};
 use super::registry::{Registry, Resource};
 use super::schema;
 use super::shape::Shape;
-use super::store::{Address, Event, Propagation, State};
+use super::store::{Event, Propagation, State};
+use super::write::{
+    Admission, FieldValidation, Part, Review, Writer, Written, address, count_generation,
+    keep_what_clients_cannot_change, restore, same_content,
+};
 use crate::clock::Clock;
 use crate::ids::Ids;
-
-/// What a webhook is asked about.
-pub(crate) enum Review<'a> {
-    /// A new object; defaults may be filled in.
-    Create(&'a mut Object),
-    /// A change.
-    Update {
-        /// Before.
-        old: &'a Object,
-        /// After; defaults may be filled in.
-        new: &'a mut Object,
-    },
-    /// A deletion.
-    Delete(&'a Object),
-}
-
-/// The webhooks of a plane: they fill in defaults and refuse.
-pub(crate) type Admission = fn(&Resource, Review<'_>) -> Answer<()>;
-
-/// How unknown fields are treated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FieldValidation {
-    /// Dropped.
-    Ignore,
-    /// Dropped with a warning.
-    Warn,
-    /// Refused.
-    Strict,
-}
-
-/// The part of an object that a write is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// Everything but the status, where that is a subresource.
-    Main,
-    /// The status.
-    Status,
-}
-
-/// Who writes, and how.
-#[derive(Debug, Clone)]
-pub(crate) struct Writer {
-    pub(crate) manager: String,
-    pub(crate) part: Part,
-    pub(crate) dry_run: bool,
-    pub(crate) validation: FieldValidation,
-    /// A controller of the sandbox, which writes what it read: neither schema nor webhooks hold it up.
-    pub(crate) trusted: bool,
-}
-
-impl Writer {
-    /// A write of a controller in process.
-    fn controller(manager: &str) -> Self {
-        let validation = FieldValidation::Ignore;
-        Self { manager: manager.to_owned(), part: Part::Main, dry_run: false, validation, trusted: true }
-    }
-
-    fn manager(&self, resource: &Resource, applies: bool) -> Manager {
-        let subresource = if self.part == Part::Status { "status" } else { "" };
-        Manager { name: self.manager.clone(), subresource, api_version: resource.api_version(), applies }
-    }
-}
-
-/// The outcome of a write.
-#[derive(Debug)]
-pub(crate) struct Written {
-    pub(crate) object: Arc<Object>,
-    pub(crate) warnings: Vec<String>,
-    pub(crate) created: bool,
-}
 
 /// One API server: the management plane's, or a workload cluster's.
 pub(crate) struct ApiServer {
@@ -115,11 +49,6 @@ impl ApiServer {
             server.seed("namespaces", serde_json::json!({"metadata": {"name": namespace}}));
         }
         server
-    }
-
-    /// What this API server is called in messages.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
     }
 
     /// Simulated time as objects show it.
@@ -200,7 +129,7 @@ impl ApiServer {
             if new == *old {
                 return Some(old);
             }
-            self.count_generation(&resource, &old, &mut new);
+            count_generation(&resource, &old, &mut new);
             let shape = Shape::of(resource.schema.as_deref());
             let now = self.now();
             let mut writer = Writer::controller(manager);
@@ -432,7 +361,7 @@ impl ApiServer {
         }
         keep_what_clients_cannot_change(resource, old, &mut new, writer.part);
         let warnings = self.prepare(resource, Some(old), &mut new, writer)?;
-        self.count_generation(resource, old, &mut new);
+        count_generation(resource, old, &mut new);
         let now = self.now();
         if applied.is_none() && !same_content(old, &new) {
             let shape = Shape::of(resource.schema.as_deref());
@@ -499,20 +428,6 @@ impl ApiServer {
         if causes.is_empty() { Ok(warnings) } else { Err(Status::invalid(resource, new.name(), causes)) }
     }
 
-    fn count_generation(&self, resource: &Resource, old: &Object, new: &mut Object) {
-        if !resource.has_generation() {
-            return;
-        }
-        let skipped = |key: &str| key == "metadata" || (key == "status" && resource.status);
-        let content = |object: &Object| -> Vec<(String, Value)> {
-            let fields = object.as_object().into_iter().flatten();
-            fields.filter(|(key, _)| !skipped(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
-        };
-        let counted = old.int("metadata.generation").unwrap_or(1);
-        let next = if content(old) == content(new) { counted } else { counted + 1 };
-        new.set("metadata.generation", next);
-    }
-
     /// Deletes an object; the answer is its last state if it is gone, the marked object if a finalizer holds it.
     ///
     /// # Errors
@@ -547,7 +462,7 @@ impl ApiServer {
                 return Err(Status::forbidden(resource, name, "this namespace may not be deleted"));
             }
             if let Some(admit) = self.admission {
-                admit(resource, Review::Delete(&old))?;
+                admit(resource, Review::Delete)?;
             }
             if dry_run {
                 return Ok((old, true));
@@ -562,55 +477,4 @@ impl ApiServer {
             })
         })
     }
-}
-
-fn address(resource: &Resource, object: &Object) -> Address {
-    (Arc::clone(&resource.id), (object.namespace().to_owned(), object.name().to_owned()))
-}
-
-/// Takes a part over from the old state.
-fn restore(new: &mut Object, old: &Object, path: &str) {
-    match old.at(path) {
-        Value::Null => drop(new.unset(path)),
-        value => new.set(path, value.clone()),
-    }
-}
-
-fn keep_what_clients_cannot_change(resource: &Resource, old: &Object, new: &mut Object, part: Part) {
-    if part == Part::Status {
-        let status = new.at("status").clone();
-        let managed = new.at("metadata.managedFields").clone();
-        *new = old.clone();
-        new.set("status", status);
-        if !managed.is_null() {
-            new.set("metadata.managedFields", managed);
-        }
-    } else if resource.status {
-        restore(new, old, "status");
-    }
-    new.set("apiVersion", resource.api_version());
-    new.set("kind", resource.kind.clone());
-    for field in [
-        "name",
-        "namespace",
-        "uid",
-        "creationTimestamp",
-        "generation",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generateName",
-        "resourceVersion",
-    ] {
-        restore(new, old, &format!("metadata.{field}"));
-    }
-}
-
-/// Nothing but who owns what differs.
-fn same_content(old: &Object, new: &Object) -> bool {
-    let bare = |object: &Object| {
-        let mut object = object.clone();
-        object.unset("metadata.managedFields");
-        object
-    };
-    bare(old) == bare(new)
 }

@@ -9,13 +9,14 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::api::{ApiServer, FieldValidation, Part, Writer, Written};
+use super::api::ApiServer;
 use super::discovery;
 use super::error::{Answer, Status};
 use super::form::Form;
 use super::object::{Object, Read as _, Write as _};
 use super::openapi;
 use super::patch;
+use super::protobuf;
 use super::registry::Resource;
 use super::reviews::{self, User};
 use super::route::{Parameters, Place, Target, parse};
@@ -23,6 +24,7 @@ use super::scale;
 use super::selectors::Selector;
 use super::shape::Shape;
 use super::watch::Watch;
+use super::write::{FieldValidation, Part, Writer, Written};
 use crate::World;
 use crate::http::{RouteTemplate, UnknownRoute};
 
@@ -263,6 +265,9 @@ impl Call {
                 std::str::from_utf8(&self.body).map_err(|error| Status::bad_request(error.to_string()))?;
             return serde_saphyr::from_str(text)
                 .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")));
+        }
+        if media == "application/vnd.kubernetes.protobuf" {
+            return protobuf::read(&self.body).ok_or_else(|| Status::unsupported_media(given));
         }
         if media.is_empty() || media.ends_with("json") {
             let json = serde_json::from_slice(&self.body);

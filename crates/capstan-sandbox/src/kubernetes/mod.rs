@@ -21,6 +21,7 @@ mod names;
 pub(crate) mod object;
 mod openapi;
 mod patch;
+mod protobuf;
 mod prune;
 pub(crate) mod registry;
 mod reviews;
@@ -32,6 +33,7 @@ mod shape;
 pub(crate) mod store;
 mod table;
 mod watch;
+pub(crate) mod write;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -111,7 +113,7 @@ impl Kubernetes {
         let queue = Arc::new(Queue::new(clock.clone()));
         let told = Arc::clone(&queue);
         let observer = Box::new(move |event: &store::Event| told.changed(&Origin::Management, event));
-        let admission: api::Admission = webhooks::admit;
+        let admission: write::Admission = webhooks::admit;
         let management =
             Arc::new(ApiServer::new("management", clock.clone(), ids.clone(), Some(admission), observer));
         Self { clock, ids, queue, sessions: Sessions::default(), management, workloads: Mutex::default() }

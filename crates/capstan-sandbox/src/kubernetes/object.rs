@@ -137,21 +137,21 @@ fn place<'a>(root: &'a mut Value, path: &str) -> &'a mut Value {
 }
 
 impl Write for Value {
-    fn set(&mut self, path: &str, value: impl Into<Value>) {
+    fn set(&mut self, path: &str, value: impl Into<Self>) {
         *place(self, path) = value.into();
     }
 
-    fn set_entry(&mut self, path: &str, key: &str, value: impl Into<Value>) {
+    fn set_entry(&mut self, path: &str, key: &str, value: impl Into<Self>) {
         let map = place(self, path);
         if !map.is_object() {
-            *map = Value::Object(Map::new());
+            *map = Self::Object(Map::new());
         }
-        if let Value::Object(map) = map {
+        if let Self::Object(map) = map {
             map.insert(key.to_owned(), value.into());
         }
     }
 
-    fn unset(&mut self, path: &str) -> Option<Value> {
+    fn unset(&mut self, path: &str) -> Option<Self> {
         let (parent, field) = match path.rsplit_once('.') {
             Some((parent, field)) => {
                 let pointer = format!("/{}", parent.replace('.', "/"));
@@ -162,13 +162,13 @@ impl Write for Value {
         parent.as_object_mut()?.remove(field)
     }
 
-    fn list_mut(&mut self, path: &str) -> &mut Vec<Value> {
+    fn list_mut(&mut self, path: &str) -> &mut Vec<Self> {
         let list = place(self, path);
         if !list.is_array() {
-            *list = Value::Array(Vec::new());
+            *list = Self::Array(Vec::new());
         }
         match list {
-            Value::Array(items) => items,
+            Self::Array(items) => items,
             _ => unreachable!("made an array above"),
         }
     }
@@ -190,7 +190,7 @@ impl Write for Value {
         }
     }
 
-    fn add_owner(&mut self, owner: Value) {
+    fn add_owner(&mut self, owner: Self) {
         let list = self.list_mut("metadata.ownerReferences");
         match list.iter_mut().find(|o| o.text("uid") == owner.text("uid")) {
             Some(known) => *known = owner,

@@ -118,17 +118,6 @@ impl Registry {
         self.resources.values().find(|resource| &*resource.id == id).cloned()
     }
 
-    /// The resource of an `apiVersion` (any version of its group) and kind.
-    pub(crate) fn by_kind(&self, api_version: &str, kind: &str) -> Option<Arc<Resource>> {
-        let group = api_version.split_once('/').map_or("", |(group, _)| group);
-        self.by_group_kind(group, kind)
-    }
-
-    /// The resource of a group and kind.
-    pub(crate) fn by_group_kind(&self, group: &str, kind: &str) -> Option<Arc<Resource>> {
-        self.resources.values().find(|r| r.group == group && r.kind == kind && !r.create_only).cloned()
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Resource>> {
         self.resources.values()
     }
@@ -172,13 +161,5 @@ mod tests {
         let mut versions = ["v1alpha1", "v2", "v1beta1", "v1", "v1beta2"];
         versions.sort_by_key(|v| std::cmp::Reverse(rank(v)));
         assert_eq!(versions, ["v2", "v1", "v1beta2", "v1beta1", "v1alpha1"]);
-    }
-
-    #[test]
-    fn kinds_are_found_by_group_whatever_the_version() {
-        let registry = Registry::builtin();
-        assert_eq!(&*registry.by_kind("apps/v1beta1", "Deployment").unwrap().id, "deployments.apps");
-        assert_eq!(&*registry.by_kind("v1", "Pod").unwrap().id, "pods");
-        assert!(registry.by_kind("v1", "Deployment").is_none());
     }
 }

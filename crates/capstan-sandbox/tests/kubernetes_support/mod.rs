@@ -1,5 +1,13 @@
 //! What the tests of the Kubernetes half share: a sandbox whose time is stepped, a client, and the manifests of a cluster.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    clippy::print_stderr
+)]
 
 use std::path::{Path, PathBuf};
 
@@ -202,6 +210,6 @@ pub fn program(name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    println!("skipped: {} was not built (testbed/management/build.sh)", path.display());
+    eprintln!("skipped: {} was not built (testbed/management/build.sh)", path.display());
     None
 }
