@@ -3,60 +3,9 @@
 
 mod support;
 
-use capstan_sandbox::{Config, Sandbox, Speed};
+use capstan_sandbox::Speed;
 use support::Home;
-use tokio::runtime::Runtime;
-
-const FLEET: &str = "\
-apiVersion: capstan.dev/v1alpha1
-kind: Fleet
-metadata: {name: prod}
-spec:
-  cloud: {name: sandbox}
-  management: {runtime: existing, kubeconfig: {path: kubeconfig}}
-  defaults: {kubernetes: {version: \"1.36\"}}
-";
-const WEB: &str = "\
-apiVersion: capstan.dev/v1alpha1
-kind: WorkloadCluster
-metadata: {name: web}
-spec:
-  controlPlane: {replicas: 1}
-  nodeGroups:
-    - {name: default, replicas: 2} # enough
-";
-
-/// A sandbox and a fleet in it.
-struct Bed {
-    runtime: Runtime,
-    sandbox: Sandbox,
-    home: Home,
-}
-
-impl Bed {
-    fn new() -> Self {
-        let runtime = Runtime::new().unwrap();
-        let config = Config { speed: Speed::Max, ..Config::default() };
-        let sandbox = runtime.block_on(Sandbox::start(config)).unwrap();
-        let home = Home::new();
-        home.write("clouds.yaml", sandbox.clouds_yaml());
-        home.write("kubeconfig", sandbox.kubeconfig());
-        home.write("fleet.yaml", FLEET);
-        home.write("clusters/web.yaml", WEB);
-        Self { runtime, sandbox, home }
-    }
-
-    /// One whose management plane is prepared.
-    fn up() -> Self {
-        let bed = Self::new();
-        let _ = bed.home.run(&["up"]).expect(0);
-        bed
-    }
-
-    fn end(self) {
-        self.runtime.block_on(self.sandbox.shutdown());
-    }
-}
+use support::bed::{Bed, WEB};
 
 #[test]
 fn a_cluster_from_its_document_to_available_and_away_again() {
@@ -169,14 +118,8 @@ fn a_protected_cluster_stays() {
 
 #[test]
 fn ctrl_c_ends_in_order_and_the_next_run_goes_on() {
-    let runtime = Runtime::new().unwrap();
-    let config = Config { speed: Speed::Times(1.0), ..Config::default() };
-    let sandbox = runtime.block_on(Sandbox::start(config)).unwrap();
-    let home = Home::new();
-    home.write("clouds.yaml", sandbox.clouds_yaml());
-    home.write("kubeconfig", sandbox.kubeconfig());
-    home.write("fleet.yaml", FLEET);
-    home.write("clusters/web.yaml", WEB);
+    let bed = Bed::at(Speed::Times(1.0));
+    let home = &bed.home;
     let _ = home.run(&["up"]).expect(0);
 
     let mut command = home.command(&["cluster", "apply"]);
@@ -192,7 +135,7 @@ fn ctrl_c_ends_in_order_and_the_next_run_goes_on() {
 
     let ran = home.run(&["cluster", "apply", "--timeout", "1s"]).expect(4);
     assert!(ran.stderr.contains("not finished"), "{}", ran.stderr);
-    runtime.block_on(sandbox.shutdown());
+    bed.end();
 }
 
 #[test]

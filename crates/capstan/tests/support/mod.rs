@@ -1,5 +1,8 @@
 //! Runs the binary as users do, in a folder and an environment of its own.
 
+#[allow(dead_code, reason = "not every test binary has a sandbox")]
+pub(crate) mod bed;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -22,6 +25,7 @@ impl Home {
         self.folder.path()
     }
 
+    #[allow(dead_code, reason = "not every test binary needs it")]
     pub(crate) fn set(&mut self, name: &str, value: impl Into<String>) {
         self.variables.retain(|(known, _)| known != name);
         self.variables.push((name.into(), value.into()));
@@ -85,6 +89,7 @@ impl Ran {
     }
 
     /// Everything for a snapshot.
+    #[allow(dead_code, reason = "not every test binary needs it")]
     pub(crate) fn shown(&self) -> String {
         format!("exit code {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr)
     }
