@@ -135,7 +135,13 @@ impl Plane {
         let options =
             delete::Options { propagation: Some(PropagationPolicy::Background), ..Default::default() };
         let namespace = kind.namespaced.then_some(namespace);
-        delete::delete(&self.client, kind, namespace, name, &options).await.map_err(failure::kubernetes)?;
+        let deleted = delete::delete(&self.client, kind, namespace, name, &options).await;
+        if let delete::Deleted::Going { .. } = deleted.map_err(failure::kubernetes)?
+            // Its mark is seen at once and not only when the watch tells, so that nothing is deleted twice.
+            && let Ok(Some(object)) = kind.api(self.client.clone(), namespace).get_opt(name).await
+        {
+            self.mirror.put(kind, object);
+        }
         Ok(())
     }
 }

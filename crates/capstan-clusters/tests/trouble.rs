@@ -141,7 +141,7 @@ async fn an_image_is_uploaded_once_verified_and_a_wrong_one_never_becomes_usable
     let spec = |sum: &str| {
         format!(
             "{{kubernetes: {{version: v1.36.2}}, nodeGroups: [{{name: default, replicas: 0}}], \
-             image: {{name: 'mine-{{version}}', source: node.raw, sha256: {sum}, format: raw}}}}"
+             image: {{name: 'mine-{{version}}', source: node.raw, sha256: '{sum}', format: raw}}}}"
         )
     };
     let before = rig.inventory();
