@@ -22,6 +22,9 @@ use crate::World;
 /// How far background events alone may pull the time forward after the last activity.
 pub const IDLE_HORIZON: Duration = Duration::from_secs(120);
 
+/// At [`Speed::Max`], how long the clock waits for a moment without requests before it goes on all the same.
+const PATIENCE: Duration = Duration::from_millis(10);
+
 /// How simulated time passes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Speed {
@@ -214,7 +217,17 @@ impl Clock {
                     while self.inner.busy.load(Ordering::Acquire) == 0 && self.step(&world) {
                         tokio::task::yield_now().await;
                     }
-                    self.inner.wake.notified().await;
+                    if self.inner.busy.load(Ordering::Acquire) == 0 {
+                        self.inner.wake.notified().await;
+                    } else {
+                        // Clients that poll without a pause may leave no quiet moment: time goes on all the same.
+                        tokio::select! {
+                            () = self.inner.wake.notified() => {}
+                            () = wall_sleep(PATIENCE) => {
+                                self.step(&world);
+                            }
+                        }
+                    }
                 }
                 Speed::Times(factor) => {
                     self.run_until(&world, self.elapsed());
@@ -249,4 +262,81 @@ impl Clock {
 )]
 pub(crate) async fn wall_sleep(span: Duration) {
     tokio::time::sleep(span).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    type Log = Arc<Mutex<Vec<&'static str>>>;
+
+    fn world() -> (World, Log) {
+        (World::new(Config { speed: Speed::Manual, ..Config::default() }), Log::default())
+    }
+
+    fn note(log: &Log, text: &'static str) -> impl FnOnce(&World) + Send + 'static {
+        let log = Arc::clone(log);
+        move |_| log.lock().unwrap().push(text)
+    }
+
+    fn drain(world: &World) {
+        while world.clock().step(world) {}
+    }
+
+    #[test]
+    fn events_run_by_time_then_by_order() {
+        let (world, log) = world();
+        let clock = world.clock();
+        drain(&world);
+        let start = clock.elapsed();
+        clock.after(Duration::from_secs(5), note(&log, "later"));
+        clock.after(Duration::from_secs(1), note(&log, "first"));
+        clock.after(Duration::from_secs(1), note(&log, "second"));
+        let never = clock.after(Duration::from_secs(2), note(&log, "never"));
+        assert!(clock.cancel(never) && !clock.cancel(never));
+        drain(&world);
+        assert_eq!(*log.lock().unwrap(), ["first", "second", "later"]);
+        assert_eq!(clock.elapsed() - start, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn polling_alone_moves_the_time_only_to_the_horizon() {
+        fn poll(world: &World, count: &Arc<AtomicUsize>) {
+            let again = Arc::clone(count);
+            world.clock().background(Duration::from_secs(10), move |world| {
+                again.fetch_add(1, Ordering::Relaxed);
+                poll(world, &again);
+            });
+        }
+        let (world, log) = world();
+        drain(&world);
+        let count = Arc::new(AtomicUsize::new(0));
+        world.clock().touch();
+        poll(&world, &count);
+        drain(&world);
+        assert_eq!(count.load(Ordering::Relaxed), 12);
+        world.clock().after(Duration::from_secs(60), note(&log, "sure"));
+        drain(&world);
+        assert_eq!(*log.lock().unwrap(), ["sure"]);
+        assert!(
+            count.load(Ordering::Relaxed) >= 24,
+            "polls go on while something is to come, and for a while after"
+        );
+        let stopped = count.load(Ordering::Relaxed);
+        drain(&world);
+        assert_eq!(count.load(Ordering::Relaxed), stopped);
+    }
+
+    #[test]
+    fn advancing_runs_what_is_due_and_stands_at_the_end() {
+        let (world, log) = world();
+        drain(&world);
+        let start = world.clock().elapsed();
+        world.clock().after(Duration::from_secs(3), note(&log, "due"));
+        world.clock().after(Duration::from_secs(30), note(&log, "not due"));
+        world.clock().advance(&world, Duration::from_secs(10));
+        assert_eq!(*log.lock().unwrap(), ["due"]);
+        assert_eq!(world.clock().elapsed() - start, Duration::from_secs(10));
+    }
 }

@@ -60,8 +60,6 @@ pub struct Timings {
     pub load_balancer_update: Duration,
     /// Load balancer: PENDING_DELETE to gone.
     pub load_balancer_delete: Duration,
-    /// Image: saving or importing to active after the last byte.
-    pub image_activate: Duration,
 }
 
 impl Default for Timings {
@@ -76,7 +74,6 @@ impl Default for Timings {
             load_balancer_create: seconds(40),
             load_balancer_update: seconds(3),
             load_balancer_delete: seconds(5),
-            image_activate: seconds(2),
         }
     }
 }

@@ -143,6 +143,24 @@ async fn bad_requests_are_worded_as_by_neutron() {
             "could not be found.",
         ),
         ("ports", json!({"port": {}}), 400, "Required attribute 'network_id' not specified"),
+    ];
+    for (path, body, status, text) in cases {
+        let refused = client.post(&format!("/network/v2.0/{path}"), &body).await.refused(status);
+        assert!(refused.contains(text), "{body}: {refused}");
+    }
+    let malformed = client.send(client.request(Method::POST, "/network/v2.0/networks").body("{bad")).await;
+    assert_eq!(malformed.refused(400), "Body contains invalid data");
+    let not_mine = client.delete(&format!("/network/v2.0/networks/{}", net.public)).await;
+    assert_eq!(not_mine.refused(403), "rule:delete_network is disallowed by policy");
+}
+
+#[tokio::test]
+async fn bad_requests_for_ports_and_groups_are_worded_as_by_neutron() {
+    let sandbox = start(Speed::Max).await;
+    let client = Client::demo(&sandbox).await;
+    let net = client.network("10.8.0.0/24").await;
+    let network = &net.network;
+    let cases = [
         (
             "ports",
             json!({"port": {"network_id": network, "fixed_ips": [{"ip_address": "1.2.3.4"}]}}),
@@ -190,10 +208,6 @@ async fn bad_requests_are_worded_as_by_neutron() {
         let refused = client.post(&format!("/network/v2.0/{path}"), &body).await.refused(status);
         assert!(refused.contains(text), "{body}: {refused}");
     }
-    let malformed = client.send(client.request(Method::POST, "/network/v2.0/networks").body("{bad")).await;
-    assert_eq!(malformed.refused(400), "Body contains invalid data");
-    let not_mine = client.delete(&format!("/network/v2.0/networks/{}", net.public)).await;
-    assert_eq!(not_mine.refused(403), "rule:delete_network is disallowed by policy");
 }
 
 #[tokio::test]

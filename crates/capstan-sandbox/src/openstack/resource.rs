@@ -1,7 +1,7 @@
 //! What all resources of Neutron and Octavia have in common; the in-process way to use them.
 //!
 //! ```ignore
-//! let token = cloud.log_in(&Login::from_clouds_yaml(text, "openstack")?)?;
+//! let token = cloud.log_in(&Login::password("demo", "demo-password", "demo"))?;
 //! let network = Network::create(&mut cloud, &token, NetworkCreate { name: "n".into(), ..Default::default() })?;
 //! let same = Network::find(&cloud, &token, |network| network.name == "n").next();
 //! Network::delete(&mut cloud, &token, &network.id)?;

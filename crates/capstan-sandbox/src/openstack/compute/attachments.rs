@@ -233,7 +233,7 @@ async fn plug(
         }
         _ => return Err(ApiError::bad_request("Must input network_id when request IP address")),
     };
-    if Port::get(&cloud, &caller, &port)?.device_id != "" {
+    if !Port::get(&cloud, &caller, &port)?.device_id.is_empty() {
         return Err(ApiError::bad_request(format!("Port {port} is still in use.")));
     }
     cloud.bind_port(&port, Some((&id, &format!("compute:{zone}"))));

@@ -81,19 +81,6 @@ struct ScopedProject {
 }
 
 impl Login {
-    /// With an application credential by id.
-    #[must_use]
-    pub fn application_credential(id: &str, secret: &str) -> Self {
-        let proof =
-            CredentialProof { id: Some(id.to_owned()), name: None, user: None, secret: secret.to_owned() };
-        let identity = Proofs {
-            methods: vec!["application_credential".to_owned()],
-            application_credential: Some(proof),
-            ..Proofs::default()
-        };
-        Self { identity, scope: None }
-    }
-
     /// With a password, for a project by name.
     #[must_use]
     pub fn password(user: &str, password: &str, project: &str) -> Self {
@@ -111,34 +98,6 @@ impl Login {
         };
         let scope = serde_json::json!({"project": {"name": project, "domain": {"id": DOMAIN}}});
         Self { identity, scope: Some(scope) }
-    }
-
-    /// As an entry of clouds.yaml says.
-    ///
-    /// # Errors
-    /// 401 if the text has no such cloud, or the cloud lacks what its way to log in needs.
-    pub fn from_clouds_yaml(text: &str, cloud: &str) -> Result<Self, ApiError> {
-        let lacking = |what: &str| ApiError::new(401, "Unauthorized", format!("clouds.yaml: {what}"));
-        let whole: Value = serde_saphyr::from_str(text).map_err(|error| lacking(&error.to_string()))?;
-        let auth = &whole["clouds"][cloud]["auth"];
-        let field = |name: &str| auth[name].as_str();
-        if let Some(secret) = field("application_credential_secret") {
-            let id = field("application_credential_id");
-            if let Some(id) = id {
-                return Ok(Self::application_credential(id, secret));
-            }
-            return Err(lacking(&format!("cloud `{cloud}` names no application_credential_id")));
-        }
-        match (field("username"), field("password")) {
-            (Some(user), Some(password)) => {
-                let mut login = Self::password(user, password, field("project_name").unwrap_or_default());
-                if let Some(id) = field("project_id") {
-                    login.scope = Some(serde_json::json!({"project": {"id": id}}));
-                }
-                Ok(login)
-            }
-            _ => Err(lacking(&format!("cloud `{cloud}` has no credentials"))),
-        }
     }
 }
 
