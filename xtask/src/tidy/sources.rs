@@ -25,7 +25,7 @@ fn excepted(path: &str, exceptions: &[Exception]) -> bool {
 }
 
 fn is_test(path: &str) -> bool {
-    path.split('/').any(|part| part == "tests" || part == "benches")
+    path.split('/').any(|part| part == "tests" || part == "benches" || part == "examples")
         || path.ends_with("/tests.rs")
         || path.ends_with("_test.go")
 }
