@@ -83,7 +83,7 @@ fn what_the_cloud_does_not_have_is_told_in_one_list_and_nothing_is_made() {
 }
 
 #[test]
-fn a_wrong_password_is_told_with_a_way_out() {
+fn a_cloud_that_cannot_be_logged_in_to_is_told_with_a_way_out() {
     let bed = Bed::up();
     let clouds = bed.sandbox.clouds_yaml();
     let password = clouds.lines().find(|line| line.trim_start().starts_with("password")).unwrap();
@@ -91,6 +91,10 @@ fn a_wrong_password_is_told_with_a_way_out() {
         .write("clouds.yaml", clouds.replace(password, &password.replace("password:", "password: wrong-")));
     let ran = bed.home.run(&["cluster", "apply"]).expect(3);
     assert!(ran.stderr.contains("hint: check user, password"), "{}", ran.stderr);
+
+    bed.home.write("clouds.yaml", clouds.replace("http://", "https://"));
+    let ran = bed.home.run(&["cluster", "apply"]).expect(1);
+    assert!(ran.stderr.contains("TLS failed: is the address right about `http` and `https`?"), "{}", ran.stderr);
     bed.end();
 }
 
@@ -145,4 +149,69 @@ fn the_demo_leaves_nothing_behind() {
     let outcome: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(outcome["clean"], true);
     assert!(outcome["during"]["server"].as_u64() >= Some(5), "{outcome}");
+}
+
+#[test]
+fn images_are_registered_verified_listed_and_pruned() {
+    let bed = Bed::up();
+    let home = &bed.home;
+    let before = bed.sandbox.inventory();
+    home.write("node.raw", vec![7; 3 << 20]);
+    let arguments = ["image", "register", "v1.34.8", "--source", "node.raw", "--format", "raw"];
+    let wrong = home.run(&[&arguments[..], &["--sha256", &"0".repeat(64)]].concat()).expect(1);
+    assert!(wrong.stderr.contains("0000"), "{}", wrong.stderr);
+    assert_eq!(bed.sandbox.inventory(), before, "what is not what it should be is not kept");
+
+    assert!(
+        home.run(&[&arguments[..], &["--dry-run"]].concat()).expect(10).stdout.contains("+ create image")
+    );
+    let _ = home.run(&arguments).expect(0);
+    let _ = home.run(&arguments).expect(0);
+    assert_eq!(bed.count("image"), before.of_kind("image").count() + 1);
+    let listed: serde_json::Value =
+        serde_json::from_str(&home.run(&["image", "list", "-o", "json"]).expect(0).stdout).unwrap();
+    let ours: Vec<_> = listed.as_array().unwrap().iter().filter(|image| image["fleet"] == "prod").collect();
+    assert_eq!(
+        (ours.len(), &ours[0]["version"], &ours[0]["size"]),
+        (1, &"v1.34.8".into(), &(3 << 20).into())
+    );
+
+    // A document that wants it keeps it, a foreign image is never touched.
+    home.write("clusters/web.yaml", WEB.replace("spec:\n", "spec:\n  kubernetes: {version: \"1.34\"}\n"));
+    assert!(
+        home.run(&["image", "prune", "--yes"]).expect(0).stdout.contains("every image of the fleet is used")
+    );
+    home.write("clusters/web.yaml", WEB);
+    assert!(home.run(&["image", "prune", "--dry-run"]).expect(0).stdout.contains("v1.34.8"));
+    let _ = home.run(&["image", "prune"]).expect(2);
+    let _ = home.run(&["image", "prune", "--yes"]).expect(0);
+    assert_eq!(bed.sandbox.inventory(), before);
+    bed.end();
+}
+
+#[test]
+fn a_kubeconfig_is_its_owners_and_merges_beside_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let bed = Bed::up();
+    let home = &bed.home;
+    let early = home.run(&["cluster", "kubeconfig", "web"]).expect(3);
+    assert!(early.stderr.contains("has no kubeconfig yet"), "{}", early.stderr);
+    let _ = home.run(&["cluster", "apply"]).expect(0);
+    let _ = home.run(&["cluster", "kubeconfig", "web", "--file", "web.kubeconfig"]).expect(0);
+    let mode = std::fs::metadata(home.path().join("web.kubeconfig")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    home.write("merged", "apiVersion: v1\nkind: Config\ncontexts: [{name: other, context: {}}]\n");
+    let _ = home.run(&["cluster", "kubeconfig", "web", "--merge", "merged"]).expect(0);
+    let merged = home.read("merged");
+    assert!(merged.contains("web-admin@web") && merged.contains("other"), "{merged}");
+    bed.end();
+}
+
+#[test]
+fn watch_shows_what_changes_until_its_time_is_over() {
+    let bed = Bed::up();
+    let _ = bed.home.run(&["cluster", "apply"]).expect(0);
+    let ran = bed.home.run(&["watch", "--timeout", "1s"]).expect(0);
+    assert!(ran.stdout.contains("Available"), "{}", ran.stdout);
+    bed.end();
 }
