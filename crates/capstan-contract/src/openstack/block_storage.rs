@@ -100,7 +100,7 @@ pub async fn volume_with_snapshot_is_not_deleted(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// What preflight asks.
+/// Volume types, zones, limits and what is in use are told.
 ///
 /// # Errors
 /// It is not so.

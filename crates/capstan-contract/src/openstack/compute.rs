@@ -146,8 +146,8 @@ pub async fn hard_anti_affinity_spreads(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// A placement that is impossible is accepted, and ends in `ERROR` with a fault that says why. It stays so: only removing
-/// the server helps.
+/// A placement that is impossible is accepted, and ends in `ERROR` with a fault that says why (the list need not tell it).
+/// It stays so: only removing the server helps.
 ///
 /// # Errors
 /// It is not so.

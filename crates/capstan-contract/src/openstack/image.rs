@@ -73,7 +73,7 @@ pub async fn data_is_uploaded_only_once(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// The three ways in which an image is looked for.
+/// Name, properties and visibility select; a name with commas or colons is one name.
 ///
 /// # Errors
 /// It is not so.

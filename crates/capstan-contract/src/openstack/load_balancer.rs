@@ -29,7 +29,7 @@ async fn until_gone(site: &Site, id: &str) -> Result<()> {
     .await
 }
 
-/// What preflight asks.
+/// Providers, sizes, limits and the version of the API are told; sizes may be none.
 ///
 /// # Errors
 /// It is not so.

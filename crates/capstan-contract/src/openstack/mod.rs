@@ -95,3 +95,16 @@ suite! {
         floating_ip_survives_its_load_balancer,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::SUITE;
+
+    #[test]
+    fn the_table_names_every_behaviour() {
+        let table = include_str!("../../README.md");
+        let missing: Vec<_> =
+            SUITE.iter().filter(|one| !table.contains(&format!("| `{}` |", one.name))).collect();
+        assert!(missing.is_empty(), "{missing:#?}");
+    }
+}

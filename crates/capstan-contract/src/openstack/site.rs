@@ -244,8 +244,10 @@ impl Site {
             if !self.made(&balancer.name) {
                 continue;
             }
-            self.mutable(&balancer.id).await?;
-            service.delete_load_balancer(&balancer.id).await?;
+            if balancer.provisioning_status != "PENDING_DELETE" {
+                self.mutable(&balancer.id).await?;
+                service.delete_load_balancer(&balancer.id).await?;
+            }
             self.until("the load balancer is gone", || async {
                 deleted(service.load_balancer(&balancer.id).await)
             })
@@ -279,7 +281,10 @@ impl Site {
         let all = block_storage::Filter::default();
         for snapshot in storage.snapshots(&all).await? {
             if self.made(&snapshot.name) {
-                storage.delete_snapshot(&snapshot.id).await?;
+                // What is being removed already refuses it.
+                if snapshot.status != "deleting" {
+                    storage.delete_snapshot(&snapshot.id).await?;
+                }
                 self.until("the snapshot is gone", || async {
                     let left = storage.snapshots(&all).await?;
                     Ok(left.iter().all(|other| other.id != snapshot.id).then_some(()))
@@ -289,7 +294,9 @@ impl Site {
         }
         for volume in storage.volumes(&all).await? {
             if self.made(&volume.name) {
-                storage.delete_volume(&volume.id).await?;
+                if volume.status != "deleting" {
+                    storage.delete_volume(&volume.id).await?;
+                }
                 self.until("the volume is gone", || async { gone(storage.volume(&volume.id).await) }).await?;
             }
         }
