@@ -165,7 +165,7 @@ pub async fn connect(options: &Options) -> Result<Connection, ConnectError> {
     let agent = HeaderValue::from_static(concat!("capstan/", env!("CARGO_PKG_VERSION")));
     config.headers.push((USER_AGENT, agent));
 
-    let server: Arc<str> = config.cluster_url.to_string().trim_end_matches('/').into();
+    let server: Arc<str> = without_userinfo(&config.cluster_url.to_string()).trim_end_matches('/').into();
     let namespace = config.default_namespace.clone();
     let builder = ClientBuilder::try_from(config).map_err(|error| invalid(error.to_string()))?;
     let (limit, named) = (options.call_limit, Arc::clone(&server));
@@ -199,6 +199,18 @@ impl Connection {
             server: self.server.clone(),
             source: Box::new(error),
         }
+    }
+}
+
+/// A URL as it may be shown: user and password, which some kubeconfigs carry in it, are left out.
+fn without_userinfo(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+            format!("{scheme}://{host}{path}")
+        }
+        None => url.to_owned(),
     }
 }
 
