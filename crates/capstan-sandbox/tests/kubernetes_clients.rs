@@ -120,13 +120,14 @@ async fn clusterctl_describes_the_cluster() {
     let Some(clusterctl) = Tool::of(&plane, "clusterctl") else { return };
     plane.cluster("web", 1, 2).await;
     let tree = clusterctl.run("describe cluster web -n web --show-conditions=all").await;
-    for expected in [
-        "Cluster/web",
-        "OpenStackCluster/web",
-        "KubeadmControlPlane/web-control-plane",
-        "MachineDeployment/web-md-0",
+    let expected = [
+        "Cluster web/web",
+        "OpenStackCluster web/web",
+        "KubeadmControlPlane web/web-control-plane, v1.36.2",
+        "MachineDeployment web/web-md-0",
         "NodeHealthy",
-    ] {
+    ];
+    for expected in expected {
         assert!(tree.contains(expected), "{tree}");
     }
     let kubeconfig = clusterctl.run("get kubeconfig web -n web").await;

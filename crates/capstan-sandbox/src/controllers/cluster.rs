@@ -49,7 +49,7 @@ pub(super) fn reconcile(scope: &Scope<'_>, cluster: &Object) -> Next {
     }
     let parts = Parts::find(scope, cluster);
     if cluster.is_deleting() {
-        return delete(scope, cluster, &parts);
+        return delete(scope, &parts);
     }
     let adopt = |resource: &str, object: Option<&Arc<Object>>| {
         if let Some(object) =
@@ -64,7 +64,7 @@ pub(super) fn reconcile(scope: &Scope<'_>, cluster: &Object) -> Next {
     adopt(ids::OPENSTACK_CLUSTERS, parts.infrastructure.as_ref());
     adopt(ids::CONTROL_PLANES, parts.control_plane.as_ref());
     scope.update(MANAGER, |cluster| {
-        take_over(scope, cluster, &parts);
+        take_over(cluster, &parts);
         report(scope, cluster, &parts);
     });
     if let Some(control_plane) = &parts.control_plane {
@@ -78,7 +78,7 @@ pub(super) fn reconcile(scope: &Scope<'_>, cluster: &Object) -> Next {
 }
 
 /// Copies endpoint, failure domains and milestones.
-fn take_over(scope: &Scope<'_>, cluster: &mut Object, parts: &Parts) {
+fn take_over(cluster: &mut Object, parts: &Parts) {
     if let Some(infrastructure) =
         parts.infrastructure.as_ref().filter(|infrastructure| infrastructure.flag("status.ready"))
     {
@@ -135,7 +135,6 @@ fn take_over(scope: &Scope<'_>, cluster: &mut Object, parts: &Parts) {
         () => "Pending",
     };
     cluster.set("status.phase", phase);
-    debug_assert!(!scope.now.is_empty());
 }
 
 fn mirrored(
@@ -280,11 +279,11 @@ fn summarize(cluster: &mut Object, now: &str) {
 }
 
 /// Workers first, then the control plane, then the infrastructure.
-fn delete(scope: &Scope<'_>, cluster: &Object, parts: &Parts) -> Next {
+fn delete(scope: &Scope<'_>, parts: &Parts) -> Next {
     let say = |reason: &str, message: String| {
         scope.update(MANAGER, |cluster| {
             cluster.set("status.phase", "Deleting");
-            take_over(scope, cluster, parts);
+            take_over(cluster, parts);
             conditions::set(cluster, &Condition::yes("Deleting", reason).message(message), &scope.now);
             report(scope, cluster, parts);
         });
@@ -330,6 +329,5 @@ fn delete(scope: &Scope<'_>, cluster: &Object, parts: &Parts) -> Next {
     say("DeletionCompleted", "Deletion completed".to_owned());
     scope.world.kubernetes().remove_workload(&scope.namespace, &scope.name);
     scope.update(MANAGER, |cluster| cluster.remove_finalizer(FINALIZER));
-    debug_assert!(!cluster.name().is_empty());
     Next::Done
 }

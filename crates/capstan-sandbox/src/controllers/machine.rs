@@ -50,7 +50,7 @@ pub(super) fn reconcile(scope: &Scope<'_>, machine: &Object) -> Next {
             machine.add_owner(crate::kubernetes::object::owner_reference(&cluster));
         }
         machine.set_entry("metadata.labels", CLUSTER_NAME, cluster.name());
-        take_over(machine, &cluster, infrastructure.as_deref(), config.as_deref(), node.as_deref());
+        take_over(machine, infrastructure.as_deref(), config.as_deref(), node.as_deref());
         describe(scope, machine, infrastructure.as_deref(), config.as_deref(), node.as_deref());
     });
     next
@@ -59,7 +59,6 @@ pub(super) fn reconcile(scope: &Scope<'_>, machine: &Object) -> Next {
 /// Copies what bootstrap, infrastructure and Node report.
 fn take_over(
     machine: &mut Object,
-    cluster: &Object,
     infrastructure: Option<&Object>,
     config: Option<&Object>,
     node: Option<&Object>,
@@ -92,7 +91,6 @@ fn take_over(
     machine.set("status.phase", phase);
     let generation = machine.int("metadata.generation").unwrap_or(1);
     machine.set("status.observedGeneration", generation);
-    debug_assert!(!cluster.name().is_empty());
 }
 
 /// The `Ready` of another object as a condition of the machine.

@@ -66,7 +66,7 @@ pub(super) fn of_machine(
     let version = version_of(infrastructure, machine);
     let workload = kubernetes.make_workload(&scope.namespace, cluster.name(), &version);
     if control_plane && !reachable {
-        initialise(scope, cluster, &workload.server, &version);
+        initialise(cluster, &workload.server, &version);
         kubernetes.with_workload(&scope.namespace, cluster.name(), |workload| workload.reachable = true);
     }
     register(scope, &workload.server, machine, infrastructure, &version);
@@ -90,7 +90,7 @@ fn version_of(infrastructure: &Object, machine: &Object) -> String {
 }
 
 /// What `kubeadm init` leaves in a cluster.
-fn initialise(scope: &Scope<'_>, cluster: &Object, server: &ApiServer, version: &str) {
+fn initialise(cluster: &Object, server: &ApiServer, version: &str) {
     let configuration = format!(
         "apiVersion: kubeadm.k8s.io/v1beta4\nclusterName: {}\nkind: ClusterConfiguration\nkubernetesVersion: {version}\n",
         cluster.name()
@@ -107,7 +107,6 @@ fn initialise(scope: &Scope<'_>, cluster: &Object, server: &ApiServer, version: 
         "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels},
             "spec": {"containers": [{"name": "kube-proxy", "image": format!("registry.k8s.io/kube-proxy:{version}")}]}}}});
     server.seed("daemonsets.apps", proxy);
-    debug_assert!(!scope.namespace.is_empty());
 }
 
 /// The kubelet registers its node.

@@ -53,10 +53,20 @@ pub(super) fn reconcile(scope: &Scope<'_>) -> Next {
             Ok(false) | Err(_) => Next::Look(POLL),
         };
     }
+    let internal = |node: &Object| {
+        let address =
+            node.items("status.addresses").iter().find(|address| address.text("type") == "InternalIP");
+        address.map(|address| address.text("address").to_owned())
+    };
+    // Control planes are left out of load balancers, as kubeadm labels them.
+    let worker =
+        |node: &&std::sync::Arc<Object>| node.label("node-role.kubernetes.io/control-plane").is_none();
+    let nodes: Vec<String> =
+        workload.server.list("nodes", "").iter().filter(worker).filter_map(|node| internal(node)).collect();
     if !service.has_finalizer(FINALIZER) {
         change(&|service| service.add_finalizer(FINALIZER));
     }
-    match ensure(&cloud, &name, cluster.name(), &service, &infrastructure) {
+    match ensure(&cloud, &name, cluster.name(), &service, &nodes, &infrastructure) {
         Ok(Some((id, address))) => {
             change(&|service| {
                 service.set_entry(
@@ -81,38 +91,35 @@ pub(super) fn reconcile(scope: &Scope<'_>) -> Next {
     }
 }
 
-/// Makes the load balancer; its id and address once it is active.
+/// Makes the load balancer step by step; its id and address once all of it is active.
 fn ensure(
     cloud: &Cloud<'_>,
     name: &str,
     cluster: &str,
     service: &Object,
+    nodes: &[String],
     infrastructure: &Object,
 ) -> CloudResult<Option<(String, String)>> {
-    let balancer = match cloud.find(&format!("{ROOT}/loadbalancers"), "loadbalancers", name)? {
-        Some(balancer) => balancer,
-        None => {
-            let description = format!(
-                "Kubernetes external service {}/{} from cluster {cluster}",
-                service.namespace(),
-                service.name()
-            );
-            let subnet = infrastructure.items("status.network.subnets").first().cloned().unwrap_or_default();
-            let listeners: Vec<Value> = service
-                .items("spec.ports")
-                .iter()
-                .enumerate()
-                .map(|(index, port)| listener(name, index, port))
-                .collect();
-            let request = json!({"name": name, "description": description, "vip_subnet_id": subnet["id"], "listeners": listeners, "tags": [name]});
-            cloud.post(&format!("{ROOT}/loadbalancers"), &json!({"loadbalancer": request}))?["loadbalancer"]
-                .take()
-        }
+    let of = format!(
+        "Kubernetes external service {}/{} from cluster {cluster}",
+        service.namespace(),
+        service.name()
+    );
+    let Some(balancer) = cloud.find(&format!("{ROOT}/loadbalancers"), "loadbalancers", name)? else {
+        let subnet = infrastructure.items("status.network.subnets").first().cloned().unwrap_or_default();
+        let request = json!({"name": name, "description": of, "vip_subnet_id": subnet["id"], "tags": [name]});
+        cloud.post(&format!("{ROOT}/loadbalancers"), &json!({"loadbalancer": request}))?;
+        return Ok(None);
     };
     if balancer.text("provisioning_status") != "ACTIVE" {
         return Ok(None);
     }
     let id = balancer.text("id").to_owned();
+    for (index, port) in service.items("spec.ports").iter().enumerate() {
+        if !ensure_port(cloud, name, &id, index, port, nodes)? {
+            return Ok(None);
+        }
+    }
     if service.annotation("service.beta.kubernetes.io/openstack-internal-load-balancer") == Some("true") {
         return Ok(Some((id, balancer.text("vip_address").to_owned())));
     }
@@ -122,22 +129,43 @@ fn ensure(
     let floating_ip = match known {
         Some(known) => known,
         None => {
-            let description = format!(
-                "Floating IP for Kubernetes external service {}/{} from cluster {cluster}",
-                service.namespace(),
-                service.name()
-            );
-            let request = json!({"floating_network_id": infrastructure.at("status.externalNetwork.id"), "port_id": port, "description": description});
+            let network = infrastructure.at("status.externalNetwork.id");
+            let request = json!({"floating_network_id": network, "port_id": port, "description": format!("Floating IP for {of}")});
             cloud.post("/network/v2.0/floatingips", &json!({"floatingip": request}))?["floatingip"].take()
         }
     };
     Ok(Some((id, floating_ip.text("floating_ip_address").to_owned())))
 }
 
-fn listener(name: &str, index: usize, port: &Value) -> Value {
+/// Makes listener, pool and members of a port, one at a time: each makes the load balancer busy. True if all are there.
+fn ensure_port(
+    cloud: &Cloud<'_>,
+    name: &str,
+    balancer: &str,
+    index: usize,
+    port: &Value,
+    nodes: &[String],
+) -> CloudResult<bool> {
     let protocol = port.text("protocol");
-    json!({"name": format!("listener_{index}_{name}"), "protocol": protocol, "protocol_port": port["port"], "tags": [name],
-        "default_pool": {"name": format!("pool_{index}_{name}"), "protocol": protocol, "lb_algorithm": "ROUND_ROBIN"}})
+    let listener_name = format!("listener_{index}_{name}");
+    let Some(listener) = cloud.find(&format!("{ROOT}/listeners"), "listeners", &listener_name)? else {
+        let request = json!({"name": listener_name, "protocol": protocol, "protocol_port": port["port"], "loadbalancer_id": balancer, "tags": [name]});
+        cloud.post(&format!("{ROOT}/listeners"), &json!({"listener": request}))?;
+        return Ok(false);
+    };
+    let pool_name = format!("pool_{index}_{name}");
+    let Some(pool) = cloud.find(&format!("{ROOT}/pools"), "pools", &pool_name)? else {
+        let request = json!({"name": pool_name, "protocol": protocol, "lb_algorithm": "ROUND_ROBIN", "listener_id": listener["id"], "tags": [name]});
+        cloud.post(&format!("{ROOT}/pools"), &json!({"pool": request}))?;
+        return Ok(false);
+    };
+    let members = format!("{ROOT}/pools/{}/members", pool.text("id"));
+    let known = cloud.list(&members, "members")?;
+    let missing =
+        nodes.iter().find(|address| !known.iter().any(|member| member.text("address") == address.as_str()));
+    let Some(address) = missing else { return Ok(true) };
+    cloud.post(&members, &json!({"member": {"address": address, "protocol_port": port["nodePort"], "name": format!("member_{index}_{address}")}}))?;
+    Ok(false)
 }
 
 /// Deletes the load balancer with its floating IP; true once it is gone.

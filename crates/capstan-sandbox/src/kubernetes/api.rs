@@ -79,7 +79,8 @@ impl ApiServer {
     fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.lock();
         let result = change(&mut state);
-        self.latest.send_replace(state.revision());
+        let revision = state.revision();
+        self.latest.send_if_modified(|known| std::mem::replace(known, revision) != revision);
         result
     }
 
