@@ -172,23 +172,18 @@ fn run_stage(stage: Stage, scene: &Scene) -> Result<()> {
     }
 }
 
-/// The suites of capstan-contract against the real services.
+/// The suites of capstan-contract against the real services, built as `cargo xtask test` has built them.
 fn contract(bed: &Bed) -> Result<()> {
-    let mut test = cargo([
-        "test",
-        "--quiet",
-        "--locked",
-        "--package",
-        "capstan-contract",
-        "--test",
-        "real",
-        "--",
-        "--nocapture",
-    ]);
-    test.env("CAPSTAN_CONTRACT_CLOUD", "capi")
-        .env("OS_CLIENT_CONFIG_FILE", bed.clouds())
-        .env("KUBECONFIG", bed.state.join("kubeconfig-outside"));
-    visibly(&mut test)
+    for (suite, variable, value) in [
+        ("real", "CAPSTAN_CONTRACT_CLOUD", PathBuf::from("capi")),
+        ("real_kubernetes", "CAPSTAN_CONTRACT_KUBECONFIG", bed.state.join("kubeconfig-outside")),
+    ] {
+        let arguments = ["test", "--quiet", "--locked", "--workspace", "--test", suite, "--", "--nocapture"];
+        let begin = Instant::now();
+        visibly(cargo(arguments).env(variable, value).env("OS_CLIENT_CONFIG_FILE", bed.clouds()))?;
+        println!("contract suite `{suite}`: {:.0} s", begin.elapsed().as_secs_f64());
+    }
+    Ok(())
 }
 
 fn save(path: &Path, inventory: &Inventory) -> Result<()> {
