@@ -115,3 +115,10 @@ async fn a_missing_and_a_broken_file_are_told_apart() {
     let broken = connect(&Options::new(Source::Text("a: [".to_owned().into()))).await.unwrap_err();
     assert!(matches!(broken, ConnectError::Invalid { .. }), "{broken:?}");
 }
+
+#[test]
+fn a_password_in_a_url_is_not_shown() {
+    assert_eq!(without_userinfo("https://me:secret@host:6443/a@b"), "https://host:6443/a@b");
+    assert_eq!(without_userinfo("https://host"), "https://host");
+    assert_eq!(without_userinfo("https://host/"), "https://host/");
+}
