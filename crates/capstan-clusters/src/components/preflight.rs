@@ -101,7 +101,11 @@ impl Component for Preflight {
         Self::NAME
     }
 
-    async fn observe(&self, _: &StepCx) -> Result<Seen, Failure> {
+    async fn observe(&self, cx: &StepCx) -> Result<Seen, Failure> {
+        // Deleting asks for nothing that the document names.
+        if cx.direction() == Direction::Absent {
+            return Ok(Seen { problems: vec![] });
+        }
         // All services at once, so that the user doesn't learn of them one by one.
         let cloud = self.0.project.cloud();
         let missing: Vec<_> =
