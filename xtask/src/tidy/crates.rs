@@ -72,7 +72,7 @@ struct Target {
 }
 
 fn packages() -> Result<Vec<Package>> {
-    let text = output(&mut cargo(["metadata", "--format-version=1", "--no-deps", "--offline"]))?;
+    let text = output(&mut cargo(["metadata", "--format-version=1", "--no-deps", "--locked"]))?;
     let metadata: Metadata = serde_json::from_str(&text).context("read `cargo metadata`")?;
     Ok(metadata.packages)
 }
@@ -104,7 +104,7 @@ fn wrong_ways(packages: &[Package]) -> Findings {
 /// The core stays free of clocks, networks and runtimes.
 pub(super) fn pure_core(_: &Repository) -> Result<Findings> {
     let arguments =
-        ["tree", "--package=capstan-core", "--edges=normal", "--prefix=none", "--format={lib}", "--offline"];
+        ["tree", "--package=capstan-core", "--edges=normal", "--prefix=none", "--format={lib}", "--locked"];
     let tree = output(&mut cargo(arguments))?;
     let reached = |name: &&&str| tree.lines().any(|line| line.trim() == name.replace('-', "_"));
     Ok(NOT_IN_CORE.iter().filter(reached).map(|name| format!("`capstan-core` reaches `{name}`")).collect())

@@ -12,8 +12,7 @@ const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 /// One TLS stack: rustls on aws-lc-rs. What the lock file names only for features that are off does not count.
 pub(super) fn one_tls(_: &Repository) -> Result<Findings> {
-    let arguments =
-        ["tree", "--workspace", "--edges=normal", "--prefix=none", "--format={p}", "--offline", "--locked"];
+    let arguments = ["tree", "--workspace", "--edges=normal", "--prefix=none", "--format={p}", "--locked"];
     Ok(second_stacks(&output(&mut cargo(arguments))?))
 }
 
