@@ -144,12 +144,24 @@ impl Settings {
 
     /// Starts the log on standard error, where it was asked for by `-v` or `CAPSTAN_LOG`.
     pub(crate) fn start_tracing(&self) {
-        let directives = match (self.environment.variable("CAPSTAN_LOG"), self.verbose) {
-            (Some(directives), _) => directives.to_owned(),
-            (None, 0) => return,
-            (None, 1) => "warn,capstan=info,capstan_clusters=info,capstan_management=info,capstan_engine=debug".into(),
-            (None, 2) => "info,capstan=debug,capstan_clusters=debug,capstan_management=debug,capstan_engine=debug,capstan_openstack=debug,capstan_kube=debug".into(),
-            (None, _) => "debug".into(),
+        // Of other people's crates no more than warnings: some show addresses with the passwords in them.
+        let level = match self.verbose {
+            0 => None,
+            1 => Some("info"),
+            2 => Some("debug"),
+            _ => Some("trace"),
+        };
+        let ours = [
+            "capstan",
+            "capstan_clusters",
+            "capstan_management",
+            "capstan_engine",
+            "capstan_openstack",
+            "capstan_kube",
+        ];
+        let asked = level.map(|level| ours.map(|name| format!("{name}={level}")).join(","));
+        let Some(directives) = self.environment.variable("CAPSTAN_LOG").map(str::to_owned).or(asked) else {
+            return;
         };
         tracing_subscriber::fmt()
             .with_env_filter(EnvFilter::new(directives))

@@ -94,7 +94,11 @@ fn a_cloud_that_cannot_be_logged_in_to_is_told_with_a_way_out() {
 
     bed.home.write("clouds.yaml", clouds.replace("http://", "https://"));
     let ran = bed.home.run(&["cluster", "apply"]).expect(1);
-    assert!(ran.stderr.contains("TLS failed: is the address right about `http` and `https`?"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("TLS failed: is the address right about `http` and `https`?"),
+        "{}",
+        ran.stderr
+    );
     bed.end();
 }
 
@@ -213,5 +217,39 @@ fn watch_shows_what_changes_until_its_time_is_over() {
     let _ = bed.home.run(&["cluster", "apply"]).expect(0);
     let ran = bed.home.run(&["watch", "--timeout", "1s"]).expect(0);
     assert!(ran.stdout.contains("Available"), "{}", ran.stdout);
+    bed.end();
+}
+
+#[test]
+fn nothing_secret_is_shown() {
+    let bed = Bed::up();
+    let _ = bed.home.run(&["cluster", "apply", "-vvv"]).expect(0);
+    let clouds = bed.sandbox.clouds_yaml();
+    let kubeconfig = bed.sandbox.kubeconfig();
+    let value = |text: &str, key: &str| {
+        let line = text
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(key))
+            .unwrap()
+            .trim()
+            .trim_matches(['"', '\'']);
+        line.to_owned()
+    };
+    let secrets = [value(&clouds, "password:"), value(&kubeconfig, "token:")];
+    for arguments in [
+        &["status"][..],
+        &["cluster", "show", "web"],
+        &["plan", "-o", "json"],
+        &["cluster", "apply", "-vvv"],
+        &["image", "list", "-vvv"],
+    ] {
+        let ran = bed.home.run(arguments);
+        for secret in &secrets {
+            assert!(
+                !ran.stdout.contains(secret) && !ran.stderr.contains(secret),
+                "{arguments:?} shows `{secret}`"
+            );
+        }
+    }
     bed.end();
 }
