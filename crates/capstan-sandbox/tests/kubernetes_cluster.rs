@@ -81,7 +81,11 @@ async fn without_a_cloud_controller_manager_a_control_plane_stays_alone() {
     let object = plane.object(&kcp).await;
     let (status, _, message) = condition(&object, "ScalingUp");
     assert_eq!(status, "True");
-    assert!(message.contains("InternalIP"), "{message}");
+    assert_eq!(
+        message,
+        "Scaling up from 1 to 3 replicas is blocked because:\n* waiting for etcd cluster to become healthy"
+    );
+    assert!(condition(&object, "EtcdClusterHealthy").2.contains("no InternalIP address"), "{object:#}");
 
     let (token, base) = workload(&plane, "web").await;
     let client = reqwest::Client::new();
@@ -230,5 +234,33 @@ async fn a_foreign_port_holds_up_the_deletion_until_it_is_gone() {
     plane.sandbox.drain();
     assert_eq!(plane.get(&infrastructure).await.0, 404);
     assert_eq!(plane.delete("/api/v1/namespaces/web").await.0, 200);
+    assert_eq!(plane.sandbox.inventory(), before);
+}
+
+#[tokio::test]
+async fn many_clusters_come_and_go_at_once() {
+    const COUNT: usize = 20;
+    let plane = Plane::start().await;
+    let before = plane.sandbox.inventory();
+    let clouds = plane.sandbox.clouds_yaml();
+    for index in 0..COUNT {
+        let name = format!("c{index}");
+        plane
+            .create_all(&[json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})])
+            .await;
+        plane.create_all(&kubernetes_support::manifests(&clouds, &name, 1, 1, "v1.36.2")).await;
+    }
+    plane.sandbox.drain();
+    let clusters = plane.items(&format!("{CAPI}/clusters")).await;
+    let available = clusters.iter().filter(|cluster| condition(cluster, "Available").0 == "True").count();
+    assert_eq!(available, COUNT);
+    for index in 0..COUNT {
+        assert_eq!(plane.delete(&format!("{CAPI}/namespaces/c{index}/clusters/c{index}")).await.0, 200);
+    }
+    plane.sandbox.drain();
+    assert_eq!(plane.items(&format!("{CAPI}/clusters")).await.len(), 0);
+    for index in 0..COUNT {
+        assert_eq!(plane.delete(&format!("/api/v1/namespaces/c{index}")).await.0, 200);
+    }
     assert_eq!(plane.sandbox.inventory(), before);
 }

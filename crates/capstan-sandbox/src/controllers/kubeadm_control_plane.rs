@@ -25,6 +25,9 @@ const UNHEALTHY: Duration = Duration::from_secs(15);
 /// While machines are being deleted.
 const DELETING: Duration = Duration::from_secs(30);
 
+/// Why etcd is not reached without the addresses that the cloud controller manager gives to nodes.
+const NO_ADDRESS: &str = "Failed to connect to etcd: error upgrading connection: no preferred addresses found; the Node has no InternalIP address";
+
 /// A control plane with its machines.
 struct Plane<'s, 'w> {
     scope: &'s Scope<'w>,
@@ -92,6 +95,7 @@ impl Plane<'_, '_> {
         for machine in self.machines.iter().filter(|machine| !machine.is_deleting()) {
             let reasons = self.outdated.get(machine.name()).map_or(&[][..], Vec::as_slice);
             replicas::mark_up_to_date(self.scope, machine, MANAGER, reasons);
+            self.mark_components(machine);
         }
         self.machines =
             self.scope.machines(self.cluster.name(), |machine| machine.is_owned_by(self.object.uid()));
@@ -148,24 +152,52 @@ impl Plane<'_, '_> {
 
     /// The preflight checks before the number of machines changes.
     fn blockers(&self) -> Vec<String> {
-        let mut blocked = Vec::new();
-        for machine in &self.machines {
-            let name = machine.name();
-            if machine.is_deleting() {
-                blocked.push("* waiting for a control plane Machine to complete deletion".to_owned());
-            } else if !machine.at("status.nodeRef").is_object() {
-                blocked.push(format!(
-                    "* Machine {name} does not have a corresponding Node yet (Machine.status.nodeRef not set)"
-                ));
-            } else if !self.has_address(machine) {
-                // The API server reaches kubelets, and through them etcd, at the nodes' internal addresses only.
-                blocked.push(format!("* Machine {name} reports EtcdMemberHealthy condition is unknown (Failed to connect to etcd: could not establish a connection to the etcd leader: no InternalIP)"));
-            } else if !machine.is_condition_true("NodeHealthy") {
-                blocked.push(format!("* Machine {name} reports ControlPlane components as not healthy"));
-            }
+        if self.machines.iter().any(|machine| machine.is_deleting()) {
+            return vec!["* waiting for a control plane Machine to complete deletion".to_owned()];
         }
-        blocked.dedup();
+        let mut blocked = Vec::new();
+        let healthy = |machine: &Arc<Object>| {
+            machine.at("status.nodeRef").is_object() && machine.is_condition_true("NodeHealthy")
+        };
+        if !self.machines.iter().all(healthy) {
+            blocked.push("* waiting for control plane components to become healthy".to_owned());
+        }
+        // The API server reaches kubelets, and through them etcd, at the nodes' internal addresses.
+        if !self.machines.iter().all(|machine| healthy(machine) && self.has_address(machine)) {
+            blocked.push("* waiting for etcd cluster to become healthy".to_owned());
+        }
         blocked
+    }
+
+    /// The conditions of a machine about what kubeadm runs on it.
+    fn mark_components(&self, machine: &Object) {
+        let up = machine.at("status.nodeRef").is_object() && machine.is_condition_true("NodeHealthy");
+        let reached = up && (self.wanted() <= 1 || self.has_address(machine));
+        let waiting = match machine.text_at("spec.providerID") {
+            _ if !self.is_initialized() => "Waiting for Cluster control plane to be initialized".to_owned(),
+            Some(id) => format!("Waiting for a Node with spec.providerID {id} to exist"),
+            None => "Waiting for OpenStackMachine to report spec.providerID".to_owned(),
+        };
+        self.scope.server.modify(ids::MACHINES, &self.scope.namespace, machine.name(), MANAGER, |machine| {
+            for kind in [
+                "APIServerPodHealthy",
+                "ControllerManagerPodHealthy",
+                "EtcdPodHealthy",
+                "SchedulerPodHealthy",
+            ] {
+                let condition = match up {
+                    true => Condition::yes(kind, "Running"),
+                    false => Condition::unknown(kind, "InspectionFailed", waiting.clone()),
+                };
+                conditions::set(machine, &condition, &self.scope.now);
+            }
+            let member = match (reached, up) {
+                (true, _) => Condition::yes("EtcdMemberHealthy", "Healthy"),
+                (false, true) => Condition::unknown("EtcdMemberHealthy", "InspectionFailed", NO_ADDRESS),
+                (false, false) => Condition::unknown("EtcdMemberHealthy", "InspectionFailed", waiting),
+            };
+            conditions::set(machine, &member, &self.scope.now);
+        });
     }
 
     fn has_address(&self, machine: &Object) -> bool {
@@ -338,13 +370,9 @@ impl Plane<'_, '_> {
         let workload = self.workload();
         let initialized = self.is_initialized() && !self.machines.is_empty();
         let healthy = machines.iter().filter(|machine| machine.is_condition_true("NodeHealthy")).count();
-        let addressed = machines.len() == 1 || machines.iter().all(|machine| self.has_address(machine));
+        let addressed = self.wanted() <= 1 || machines.iter().all(|machine| self.has_address(machine));
         let wanted = self.wanted();
-        let lowest = machines
-            .iter()
-            .filter(|m| m.at("status.nodeRef").is_object())
-            .map(|m| m.text("spec.version"))
-            .min_by_key(|v| replicas::version(v));
+        let lowest = machines.iter().map(|m| m.text("spec.version")).min_by_key(|v| replicas::version(v));
         self.scope.update(MANAGER, |object| {
             counts.write(object, "status");
             let generation = object.int("metadata.generation").unwrap_or(1);
@@ -402,17 +430,16 @@ fn health(done: bool, quorum: bool, addressed: bool) -> [Condition; 3] {
             );
         }
         if !addressed && kind == "EtcdClusterHealthy" {
-            return Condition::unknown(
-                kind,
-                "HealthUnknown",
-                "Failed to connect to etcd: nodes have no InternalIP address",
-            );
+            return Condition::unknown(kind, "HealthUnknown", format!("* {NO_ADDRESS}"));
         }
         let message = "* Etcd members and control plane components are not healthy on all machines";
         Condition::is(kind, quorum, "Healthy", "NotHealthy", message)
     };
-    let message =
-        if done { "* Control plane components are not healthy" } else { "Control plane not yet initialized" };
+    let message = if done {
+        "* There are no Machines with healthy control plane components, at least 1 required"
+    } else {
+        "Control plane not yet initialized"
+    };
     let available = Condition::is("Available", done && quorum, "Available", "NotAvailable", message);
     [of("EtcdClusterHealthy"), of("ControlPlaneComponentsHealthy"), available]
 }

@@ -17,9 +17,9 @@ enum Kind {
     Number,
     Truth,
     Message(&'static [Field]),
-    List(&'static Kind),
+    List(&'static Self),
     /// A map from texts to something.
-    Map(&'static Kind),
+    Map(&'static Self),
 }
 
 /// Number, name and kind.
