@@ -37,6 +37,9 @@ pub(crate) struct Arguments {
     /// Another binary than this tree's.
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
+    /// How often `compare` measures; from three on, the medians have to hold the figure.
+    #[arg(long, default_value_t = 1)]
+    rounds: usize,
     /// Only print what the OpenStack project holds.
     #[arg(long, conflicts_with = "stages")]
     inventory: bool,
@@ -82,6 +85,7 @@ struct Scene {
     cloud: Cloud,
     folder: PathBuf,
     binary: PathBuf,
+    rounds: usize,
 }
 
 impl Scene {
@@ -129,7 +133,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let cloud = Cloud::connect(&bed.clouds(), "capi")?;
     let binary = arguments.binary.clone().map_or_else(capstan::build, Ok)?;
-    let scene = Scene { bed, cloud, folder: target().join("real"), binary };
+    let scene = Scene { bed, cloud, folder: target().join("real"), binary, rounds: arguments.rounds.max(1) };
     std::fs::create_dir_all(&scene.folder)?;
     let stages = if arguments.stages.is_empty() { ALL } else { &arguments.stages };
     let mut times = Vec::new();

@@ -13,10 +13,35 @@ use crate::run::output;
 const KINDS: &str = "openstackclusters,openstackmachinetemplates,kubeadmconfigtemplates,kubeadmcontrolplanes,\
                      machinedeployments,machinehealthchecks,clusters.cluster.x-k8s.io";
 
-/// Noise of one run on a busy machine; the figure itself is 1.05.
-const TOLERANCE: f64 = 1.05;
+/// What a creation may take, measured in `kubectl`'s: the median of several rounds, and a single one. One creation
+/// differs from the next by more than 5 %, because the providers look again after fixed times of up to 15 seconds.
+const MEDIAN_LIMIT: f64 = 1.05;
+const SINGLE_LIMIT: f64 = 1.25;
 
 pub(super) fn run(scene: &Scene) -> Result<()> {
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..scene.rounds {
+        let (capstan, kubectl) = round(scene)?;
+        println!(
+            "creation of 1 + 1: capstan {capstan:.1} s, kubectl apply of the same objects {kubectl:.1} s"
+        );
+        ours.push(capstan);
+        theirs.push(kubectl);
+    }
+    let ratio = median(ours) / median(theirs);
+    let limit = if scene.rounds < 3 { SINGLE_LIMIT } else { MEDIAN_LIMIT };
+    println!("capstan / kubectl: {ratio:.3} (median of {}, at most {limit})", scene.rounds);
+    ensure!(ratio <= limit, "Capstan takes {:.0} % longer", (ratio - 1.0) * 100.0);
+    Ok(())
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The seconds of one creation by Capstan, and of one of the same objects by kubectl.
+fn round(scene: &Scene) -> Result<(f64, f64)> {
     let capstan = scene.capstan();
     let shape = Shape::small("timing", "10.9.0.0/20");
     let name = shape.full_name();
@@ -28,17 +53,9 @@ pub(super) fn run(scene: &Scene) -> Result<()> {
     capstan.expect(0, &["cluster", "delete", shape.name, "--yes"])?;
     fleet::forget_cluster(capstan.fleet(), &shape)?;
     scene.insist_on(&before)?;
-
     let theirs = by_kubectl(scene, &shape, &objects)?;
     scene.insist_on(&before)?;
-    let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
-    println!(
-        "creation of 1 + 1: capstan {:.1} s, kubectl apply of the same objects {:.1} s: {ratio:.3}",
-        ours.as_secs_f64(),
-        theirs.as_secs_f64()
-    );
-    ensure!(ratio <= TOLERANCE, "Capstan takes {:.0} % longer", (ratio - 1.0) * 100.0);
-    Ok(())
+    Ok((ours.as_secs_f64(), theirs.as_secs_f64()))
 }
 
 /// An object without what the API server and the controllers have added.
@@ -86,6 +103,16 @@ fn by_kubectl(scene: &Scene, shape: &Shape, objects: &[Value]) -> Result<Duratio
     let begin = Instant::now();
     output(scene.bed.inside("kubectl").args(["apply", "--server-side", "--filename"]).arg(&file))
         .context("kubectl apply")?;
+    // One watching process: looking again and again would take the processor away from what is measured.
+    let cluster = format!("clusters.cluster.x-k8s.io/{name}");
+    scene.bed.kubectl(&[
+        "wait",
+        "--for=condition=Available",
+        &cluster,
+        "--namespace",
+        &name,
+        "--timeout=400s",
+    ])?;
     bed::wait("the cluster of kubectl", Duration::from_secs(400), || {
         Ok(look::unsettled(&scene.bed, &name, shape)?.is_none())
     })?;
