@@ -239,7 +239,7 @@ async fn a_foreign_port_holds_up_the_deletion_until_it_is_gone() {
 
 #[tokio::test]
 async fn many_clusters_come_and_go_at_once() {
-    const COUNT: usize = 20;
+    const COUNT: usize = 6;
     let plane = Plane::start().await;
     let before = plane.sandbox.inventory();
     let clouds = plane.sandbox.clouds_yaml();
@@ -263,4 +263,44 @@ async fn many_clusters_come_and_go_at_once() {
         assert_eq!(plane.delete(&format!("/api/v1/namespaces/c{index}")).await.0, 200);
     }
     assert_eq!(plane.sandbox.inventory(), before);
+}
+
+#[tokio::test]
+async fn the_same_seed_gives_the_same_run() {
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let start = Some("2026-01-01T00:00:00Z".parse().unwrap());
+        let plane = Plane::with(capstan_sandbox::Config { start, ..Default::default() }).await;
+        plane.cluster("web", 1, 1).await;
+        runs.push((
+            machines(&plane, "web").await,
+            plane.items("/api/v1/namespaces/web/events").await,
+            plane.sandbox.inventory(),
+        ));
+    }
+    assert!(!runs[0].0.is_empty());
+    assert_eq!(runs[0], runs[1], "names, ids, versions and times");
+}
+
+#[tokio::test]
+async fn a_load_balancer_that_stays_pending_is_told_after_a_while() {
+    let plane = Plane::start().await;
+    let fault = plane
+        .sandbox
+        .faults()
+        .add(capstan_sandbox::faults::Fault::LoadBalancer { name: "k8s-clusterapi-*".to_owned() });
+    plane.cluster("web", 1, 0).await;
+    let path = format!("{CAPO}/namespaces/web/openstackclusters/web");
+    let object = plane.object(&path).await;
+    let (status, reason, message) = condition(&object, "APIEndpointReady");
+    assert_eq!((status, reason), ("False", "APIEndpointConfigFailed"));
+    assert!(
+        message.contains("is not active after timeout: timed out waiting for the condition"),
+        "{message}"
+    );
+    assert!(plane.sandbox.faults().remove(fault));
+    plane.sandbox.advance(std::time::Duration::from_secs(600));
+    plane.sandbox.drain();
+    let cluster = plane.object(&format!("{CAPI}/namespaces/web/clusters/web")).await;
+    assert_eq!(condition(&cluster, "Available").0, "True", "{cluster:#}");
 }

@@ -112,6 +112,11 @@ impl<'w> Cloud<'w> {
         Ok(())
     }
 
+    /// Simulated time.
+    pub(crate) fn now(&self) -> jiff::Timestamp {
+        self.world.now()
+    }
+
     /// Where Cinder's resources of the project are.
     pub(crate) fn volumes(&self) -> String {
         format!("/volume/v3/{}/volumes", self.project)

@@ -91,6 +91,8 @@ pub(super) fn reconcile(scope: &Scope<'_>, object: &Object) -> Next {
             Next::Done
         }
         Ok(()) => Next::Done,
+        // CAPO waits for Octavia within a pass, and not for ever: time may jump to the end of it.
+        Err(Stop::Wait(delay)) if !object.is_deleting() => Next::Act(delay),
         Err(Stop::Wait(delay)) => Next::Look(delay),
         Err(Stop::Failed(error)) => {
             let condition = Condition::no("Ready", "OpenStackError", error.message).severity("Warning");

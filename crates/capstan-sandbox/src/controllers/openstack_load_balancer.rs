@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::cloud::{Cloud, CloudError, CloudResult, encode};
@@ -16,6 +17,9 @@ const ROOT: &str = "/load-balancer/v2/lbaas";
 
 /// CAPO's first pause while it waits for Octavia.
 const POLL: Duration = Duration::from_secs(5);
+
+/// How long CAPO waits for Octavia: the sum of its growing pauses.
+const PATIENCE: Duration = Duration::from_secs(273);
 
 /// CAPO's pause until it looks whether a load balancer is gone.
 const CLEANUP: Duration = Duration::from_secs(15);
@@ -29,17 +33,22 @@ fn find(cloud: &Cloud<'_>, name: &str) -> CloudResult<Option<Value>> {
     cloud.find(&format!("{ROOT}/loadbalancers"), "loadbalancers", name)
 }
 
-/// The load balancer, once it takes changes.
+/// The load balancer, once it takes changes. One that doesn't in time is a failure, whatever state it is in.
 fn active(cloud: &Cloud<'_>, id: &str) -> Result<Value, Stop> {
     let balancer = cloud.get(&format!("{ROOT}/loadbalancers/{id}"))?["loadbalancer"].take();
-    match balancer.text("provisioning_status") {
-        "ACTIVE" => Ok(balancer),
-        "ERROR" => Err(Stop::Failed(CloudError::new(format!(
-            "load balancer \"{}\" with id {id} is not active after timeout: load balancer is in ERROR state",
-            balancer.text("name")
-        )))),
-        _ => Err(Stop::Wait(POLL)),
+    if balancer.text("provisioning_status") == "ACTIVE" {
+        return Ok(balancer);
     }
+    let since = balancer.text_at("updated_at").unwrap_or(balancer.text("created_at"));
+    let since = format!("{since}Z").parse::<Timestamp>().unwrap_or_else(|_| cloud.now());
+    if Duration::try_from(cloud.now().duration_since(since)).unwrap_or_default() < PATIENCE {
+        return Err(Stop::Wait(POLL));
+    }
+    let name = balancer.text("name");
+    let why = "timed out waiting for the condition";
+    Err(Stop::Failed(CloudError::new(format!(
+        "load balancer \"{name}\" with id {id} is not active after timeout: {why}"
+    ))))
 }
 
 /// Makes the load balancer with floating IP, listeners, pools and monitors.
