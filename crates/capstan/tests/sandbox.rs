@@ -66,6 +66,27 @@ fn a_cluster_is_scaled_and_upgraded_through_its_document() {
 }
 
 #[test]
+fn create_writes_the_document_first_and_goes_on_when_it_is_run_again() {
+    let bed = Bed::up();
+    let home = &bed.home;
+    let planned = home.run(&["cluster", "create", "api", "--workers", "1", "--dry-run"]).expect(10);
+    assert!(planned.stdout.contains("+ create Cluster prod-api"), "{}", planned.stdout);
+    assert!(!home.path().join("clusters/api.yaml").exists());
+    let _ = home.run(&["cluster", "create", "api", "--workers", "1"]).expect(0);
+    assert!(home.read("clusters/api.yaml").contains("- {name: default, replicas: 1}"));
+    assert_eq!(bed.count("server"), 2, "only the named cluster is made");
+    let _ = home.run(&["cluster", "create", "api"]).expect(0);
+    assert_eq!(bed.count("server"), 2);
+
+    // Without its document the cluster is still known, and can be deleted.
+    std::fs::remove_file(home.path().join("clusters/api.yaml")).unwrap();
+    assert!(home.run(&["cluster", "list"]).expect(0).stdout.contains("has no document here"));
+    let _ = home.run(&["cluster", "delete", "api", "--yes"]).expect(0);
+    assert_eq!(bed.count("server"), 0);
+    bed.end();
+}
+
+#[test]
 fn what_the_cloud_does_not_have_is_told_in_one_list_and_nothing_is_made() {
     let bed = Bed::up();
     let before = bed.sandbox.inventory();

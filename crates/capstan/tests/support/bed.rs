@@ -57,7 +57,6 @@ impl Bed {
     }
 
     /// So many resources of a kind the project has.
-    #[allow(dead_code, reason = "not every test binary counts")]
     pub(crate) fn count(&self, kind: &str) -> usize {
         self.sandbox.inventory().of_kind(kind).count()
     }

@@ -1,6 +1,6 @@
 //! Runs the binary as users do, in a folder and an environment of its own.
+#![allow(dead_code, reason = "each test binary uses a part of this")]
 
-#[allow(dead_code, reason = "not every test binary has a sandbox")]
 pub(crate) mod bed;
 
 use std::path::{Path, PathBuf};
@@ -25,7 +25,6 @@ impl Home {
         self.folder.path()
     }
 
-    #[allow(dead_code, reason = "not every test binary needs it")]
     pub(crate) fn set(&mut self, name: &str, value: impl Into<String>) {
         self.variables.retain(|(known, _)| known != name);
         self.variables.push((name.into(), value.into()));
@@ -89,7 +88,6 @@ impl Ran {
     }
 
     /// Everything for a snapshot.
-    #[allow(dead_code, reason = "not every test binary needs it")]
     pub(crate) fn shown(&self) -> String {
         format!("exit code {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr)
     }
