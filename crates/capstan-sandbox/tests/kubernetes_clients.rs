@@ -98,6 +98,9 @@ async fn kubectl_does_what_people_do_with_it() {
     kubectl.run("-n web delete cluster web --wait=false").await;
     plane.sandbox.drain();
     kubectl.run("delete namespace web --timeout=5s").await;
+    // It asks for OpenAPI v2 before it patches a built-in kind, and does without.
+    let unknown = plane.sandbox.requests().unknown;
+    assert!(unknown.iter().all(|count| count.route.template == "/kubernetes/openapi/v2"), "{unknown:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,4 +135,5 @@ async fn clusterctl_describes_the_cluster() {
     }
     let kubeconfig = clusterctl.run("get kubeconfig web -n web").await;
     assert!(kubeconfig.contains("/workload/web/web"), "{kubeconfig}");
+    assert!(plane.sandbox.requests().unknown.is_empty(), "{:?}", plane.sandbox.requests().unknown);
 }

@@ -16,7 +16,7 @@ pub(crate) type Key = (String, String);
 pub(crate) type Address = (Arc<str>, Key);
 
 /// How many changes are kept for watches that resume; older ones answer 410.
-const LOG_LENGTH: usize = 20_000;
+const LOG_LENGTH: usize = 10_000;
 
 /// A change of an object, in the order in which changes happened.
 #[derive(Debug, Clone)]

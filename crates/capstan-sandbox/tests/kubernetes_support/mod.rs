@@ -206,7 +206,8 @@ pub fn manifests(clouds: &str, name: &str, control_planes: i64, workers: i64, ve
 
 /// A program of the test bed, if it was built.
 pub fn program(name: &str) -> Option<PathBuf> {
-    let path = Path::new("/var/tmp/management-bed/bin").join(name);
+    let bed = std::env::var("MANAGEMENT_BED_DIR").unwrap_or_else(|_| "/var/tmp/management-bed".to_owned());
+    let path = Path::new(&bed).join("bin").join(name);
     if path.exists() {
         return Some(path);
     }
