@@ -74,7 +74,16 @@ fn in_management(world: &World, event: &Event, push: &mut dyn FnMut(Item)) {
                 &|c| c.flag("spec.paused"),
                 &|c| c.is_deleting(),
             ];
-            if event.old.is_none() || event.deleted || milestones.iter().any(|flag| turned(flag)) {
+            let milestone = milestones.iter().any(|flag| turned(flag));
+            if milestone || respecified(event) {
+                push(Item::new(
+                    ids::OPENSTACK_CLUSTERS,
+                    namespace,
+                    object.text("spec.infrastructureRef.name"),
+                ));
+                push(Item::new(ids::CONTROL_PLANES, namespace, object.text("spec.controlPlaneRef.name")));
+            }
+            if milestone || event.old.is_none() || event.deleted {
                 let mine = |o: &Object| {
                     o.text("spec.clusterName") == object.name()
                         || o.label(CLUSTER_NAME) == Some(object.name())
@@ -90,16 +99,24 @@ fn in_management(world: &World, event: &Event, push: &mut dyn FnMut(Item)) {
                     all(related, &mine);
                 }
             }
-            push(Item::new(ids::OPENSTACK_CLUSTERS, namespace, object.text("spec.infrastructureRef.name")));
-            push(Item::new(ids::CONTROL_PLANES, namespace, object.text("spec.controlPlaneRef.name")));
         }
         ids::CONTROL_PLANES => {
             // A control plane that is stable again lets the workers go on.
             all(ids::MACHINE_SETS, &|set| Some(set.text("spec.clusterName")) == object.label(CLUSTER_NAME));
         }
         ids::MACHINES => {
-            push(Item::new(ids::OPENSTACK_MACHINES, namespace, object.text("spec.infrastructureRef.name")));
-            push(Item::new(ids::KUBEADM_CONFIGS, namespace, object.text("spec.bootstrap.configRef.name")));
+            if respecified(event) {
+                push(Item::new(
+                    ids::OPENSTACK_MACHINES,
+                    namespace,
+                    object.text("spec.infrastructureRef.name"),
+                ));
+                push(Item::new(
+                    ids::KUBEADM_CONFIGS,
+                    namespace,
+                    object.text("spec.bootstrap.configRef.name"),
+                ));
+            }
             all(ids::MACHINE_HEALTH_CHECKS, &|check| {
                 check.text("spec.clusterName") == object.text("spec.clusterName")
             });
@@ -125,6 +142,12 @@ fn in_management(world: &World, event: &Event, push: &mut dyn FnMut(Item)) {
     if resource.ends_with(".cluster.x-k8s.io") {
         for_itself_and_its_owners(event, push);
     }
+}
+
+/// More than the status changed: what the object is to be, or whether it is to be.
+fn respecified(event: &Event) -> bool {
+    let wanted = |object: &Object| (object.int("metadata.generation"), object.is_deleting());
+    event.deleted || event.old.as_ref().is_none_or(|old| wanted(old) != wanted(&event.object))
 }
 
 fn for_itself_and_its_owners(event: &Event, push: &mut dyn FnMut(Item)) {
