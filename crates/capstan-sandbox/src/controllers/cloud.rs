@@ -23,16 +23,21 @@ const COMPUTE_MICROVERSION: &str = "compute 2.60";
 #[derive(Default)]
 pub(crate) struct Sessions {
     router: OnceLock<Router>,
-    /// Token and project, by the request that the token was issued for.
-    tokens: Mutex<HashMap<String, (String, String)>>,
+    /// By the name of a cloud and the `clouds.yaml` that it is in.
+    tokens: Mutex<HashMap<String, Session>>,
+}
+
+/// A token, and the project that it is for.
+#[derive(Clone)]
+struct Session {
+    token: String,
+    project: String,
 }
 
 /// A cloud, with a credential that Keystone accepted.
 pub(crate) struct Cloud<'w> {
     world: &'w World,
-    login: String,
-    token: String,
-    project: String,
+    session: Session,
 }
 
 /// What OpenStack refused, or why it was not reached.
@@ -66,8 +71,20 @@ impl CloudError {
 pub(crate) type CloudResult<T> = Result<T, CloudError>;
 
 impl<'w> Cloud<'w> {
-    /// Logs in with a cloud of a `clouds.yaml`.
+    /// Logs in with a cloud of a `clouds.yaml`, unless a token from before is still valid.
     pub(crate) fn connect(world: &'w World, clouds_yaml: &str, name: &str) -> CloudResult<Self> {
+        let key = format!("{name}\n{clouds_yaml}");
+        let tokens = || sessions(world).tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = tokens().get(&key).cloned();
+        if let Some(session) = known.filter(|session| world.openstack().token(&session.token).is_some()) {
+            return Ok(Self { world, session });
+        }
+        let made = Self::log_in(world, clouds_yaml, name)?;
+        tokens().insert(key, made.session.clone());
+        Ok(made)
+    }
+
+    fn log_in(world: &'w World, clouds_yaml: &str, name: &str) -> CloudResult<Self> {
         let clouds: Value = serde_saphyr::from_str(clouds_yaml).map_err(|error| {
             CloudError::new(format!("failed to unmarshal clouds credentials stored in secret: {error}"))
         })?;
@@ -89,27 +106,13 @@ impl<'w> Cloud<'w> {
             let message = "No suitable endpoint could be found in the service catalog.";
             return Err(CloudError::new(format!("providerClient authentication err: {message}")));
         }
-        let login = login(&cloud).to_string();
-        let known =
-            sessions(world).tokens.lock().unwrap_or_else(PoisonError::into_inner).get(&login).cloned();
-        let (token, project) = known.unwrap_or_default();
-        let mut cloud = Self { world, login, token, project };
-        if cloud.token.is_empty()
-            || cloud.get("/network/v2.0/extensions").is_err_and(|error| error.status == 401)
-        {
-            cloud.authenticate().map_err(|error| error.wrap("providerClient authentication err"))?;
-        }
-        Ok(cloud)
-    }
-
-    fn authenticate(&mut self) -> CloudResult<()> {
-        let (head, body) = self.send(Method::POST, "/identity/v3/auth/tokens", Some(&self.login))?;
+        let mut made = Self { world, session: Session { token: String::new(), project: String::new() } };
+        let answer = made.send(Method::POST, "/identity/v3/auth/tokens", Some(&login(&cloud).to_string()));
+        let (head, body) = answer.map_err(|error| error.wrap("providerClient authentication err"))?;
         let token = head.headers.get("x-subject-token").and_then(|value| value.to_str().ok());
-        self.token = token.unwrap_or_default().to_owned();
-        self.project = body.text("token.project.id").to_owned();
-        let mut tokens = sessions(self.world).tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.insert(self.login.clone(), (self.token.clone(), self.project.clone()));
-        Ok(())
+        token.unwrap_or_default().clone_into(&mut made.session.token);
+        body.text("token.project.id").clone_into(&mut made.session.project);
+        Ok(made)
     }
 
     /// Simulated time.
@@ -119,7 +122,7 @@ impl<'w> Cloud<'w> {
 
     /// Where Cinder's resources of the project are.
     pub(crate) fn volumes(&self) -> String {
-        format!("/volume/v3/{}/volumes", self.project)
+        format!("/volume/v3/{}/volumes", self.session.project)
     }
 
     /// GET
@@ -196,7 +199,7 @@ impl<'w> Cloud<'w> {
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json")
             .header("OpenStack-API-Version", COMPUTE_MICROVERSION)
-            .header("X-Auth-Token", &self.token)
+            .header("X-Auth-Token", &self.session.token)
             .body(Body::from(body.unwrap_or_default().to_owned()))
             .map_err(|error| refused(&error))?;
         let router = sessions(self.world)
