@@ -64,42 +64,7 @@ fn in_management(world: &World, event: &Event, push: &mut dyn FnMut(Item)) {
         "images.openstack.k-orc.cloud" => {
             all(ids::OPENSTACK_SERVERS, &|server| server.text("spec.image.imageRef.name") == object.name());
         }
-        ids::CLUSTERS => {
-            let turned = |flag: &dyn Fn(&Object) -> bool| {
-                event.old.as_ref().is_some_and(|old| flag(old) != flag(object))
-            };
-            let milestones: [&dyn Fn(&Object) -> bool; 4] = [
-                &|c| c.flag("status.initialization.infrastructureProvisioned"),
-                &|c| c.is_condition_true("ControlPlaneInitialized"),
-                &|c| c.flag("spec.paused"),
-                &|c| c.is_deleting(),
-            ];
-            let milestone = milestones.iter().any(|flag| turned(flag));
-            if milestone || respecified(event) {
-                push(Item::new(
-                    ids::OPENSTACK_CLUSTERS,
-                    namespace,
-                    object.text("spec.infrastructureRef.name"),
-                ));
-                push(Item::new(ids::CONTROL_PLANES, namespace, object.text("spec.controlPlaneRef.name")));
-            }
-            if milestone || event.old.is_none() || event.deleted {
-                let mine = |o: &Object| {
-                    o.text("spec.clusterName") == object.name()
-                        || o.label(CLUSTER_NAME) == Some(object.name())
-                };
-                for related in [
-                    ids::MACHINES,
-                    ids::MACHINE_SETS,
-                    ids::MACHINE_DEPLOYMENTS,
-                    ids::KUBEADM_CONFIGS,
-                    ids::OPENSTACK_MACHINES,
-                    ids::OPENSTACK_SERVERS,
-                ] {
-                    all(related, &mine);
-                }
-            }
-        }
+        ids::CLUSTERS => of_cluster(event, &mut all, push),
         ids::CONTROL_PLANES => {
             // A control plane that is stable again lets the workers go on.
             all(ids::MACHINE_SETS, &|set| Some(set.text("spec.clusterName")) == object.label(CLUSTER_NAME));
@@ -141,6 +106,43 @@ fn in_management(world: &World, event: &Event, push: &mut dyn FnMut(Item)) {
     found.into_iter().for_each(&mut *push);
     if resource.ends_with(".cluster.x-k8s.io") {
         for_itself_and_its_owners(event, push);
+    }
+}
+
+/// Finds objects of a resource in the namespace of a change, and notes them.
+type Find<'f> = &'f mut dyn FnMut(&str, &dyn Fn(&Object) -> bool);
+
+/// A change of a Cluster is of interest to its parts when it passes a milestone.
+fn of_cluster(event: &Event, all: Find<'_>, push: &mut dyn FnMut(Item)) {
+    let object = &*event.object;
+    let namespace = event.key.0.as_str();
+    let turned =
+        |flag: &dyn Fn(&Object) -> bool| event.old.as_ref().is_some_and(|old| flag(old) != flag(object));
+    let milestones: [&dyn Fn(&Object) -> bool; 4] = [
+        &|c| c.flag("status.initialization.infrastructureProvisioned"),
+        &|c| c.is_condition_true("ControlPlaneInitialized"),
+        &|c| c.flag("spec.paused"),
+        &|c| c.is_deleting(),
+    ];
+    let milestone = milestones.iter().any(|flag| turned(flag));
+    if milestone || respecified(event) {
+        push(Item::new(ids::OPENSTACK_CLUSTERS, namespace, object.text("spec.infrastructureRef.name")));
+        push(Item::new(ids::CONTROL_PLANES, namespace, object.text("spec.controlPlaneRef.name")));
+    }
+    if milestone || event.old.is_none() || event.deleted {
+        let mine = |o: &Object| {
+            o.text("spec.clusterName") == object.name() || o.label(CLUSTER_NAME) == Some(object.name())
+        };
+        for related in [
+            ids::MACHINES,
+            ids::MACHINE_SETS,
+            ids::MACHINE_DEPLOYMENTS,
+            ids::KUBEADM_CONFIGS,
+            ids::OPENSTACK_MACHINES,
+            ids::OPENSTACK_SERVERS,
+        ] {
+            all(related, &mine);
+        }
     }
 }
 
