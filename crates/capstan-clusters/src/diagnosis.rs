@@ -123,10 +123,20 @@ pub(crate) fn rolling(subject: &Subject) -> String {
         })
         .collect();
     if counts.is_empty() {
-        return "the machines to be counted".to_owned();
+        let cluster = subject.get(&Kind::CLUSTER, subject.names().base());
+        let why = cluster.and_then(|cluster| {
+            Conditions::of(&cluster).find("Available").map(|condition| condition.message.clone())
+        });
+        return format!("Cluster API to find the cluster available{}", because(why));
     }
     let why = unsettled.iter().find_map(|(group, _)| group_trouble(group));
     format!("machines: {}{}", counts.join(", "), because(why))
+}
+
+/// Whether Cluster API calls the cluster available.
+pub(crate) fn is_available(subject: &Subject) -> bool {
+    let cluster = subject.get(&Kind::CLUSTER, subject.names().base());
+    cluster.is_some_and(|cluster| Conditions::of(&cluster).is_true("Available"))
 }
 
 /// What a cluster that is being deleted waits for.
@@ -212,5 +222,8 @@ fn one_line(message: &str) -> String {
 }
 
 fn because(cause: Option<String>) -> String {
-    cause.map(|cause| format!(" ({})", one_line(&cause))).unwrap_or_default()
+    cause
+        .filter(|cause| !cause.is_empty())
+        .map(|cause| format!(" ({})", one_line(&cause)))
+        .unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! Workload clusters: from a document to a Kubernetes cluster on OpenStack and away again.
 //!
-//! A [`Subject`](subject::Subject) is one cluster with what its [components] share: the document, the management
-//! [plane](plane::Plane) as watches tell it, the OpenStack [project](project::Project) as lists tell it. The engine
+//! A [`Subject`] is one cluster with what its [components] share: the document, the management
+//! [plane](Plane) as watches tell it, the OpenStack [project](Project) as lists tell it. The engine
 //! walks the components; Cluster API and its OpenStack provider do the work. [Rendering](render) is pure.
 //!
 //! What this crate never does: it keeps no state, prints nothing, creates no server, network or load balancer itself.

@@ -21,6 +21,9 @@ use tokio::sync::Mutex;
 /// How long a list is good for. Names of flavors and images rarely change; a person who adds one waits no longer.
 const MAX_AGE: Duration = Duration::from_secs(60);
 
+/// How long the quotas are good for: as long as a plan over many clusters takes.
+const QUOTA_MAX_AGE: Duration = Duration::from_secs(5);
+
 /// A project of a cloud. Clones share connection and lists.
 #[derive(Clone)]
 pub struct Project(Arc<Inner>);
@@ -36,6 +39,7 @@ struct Inner {
     credentials: Listed<ApplicationCredential>,
     networks: Listed<Network>,
     images: Listed<Image>,
+    quotas: Mutex<Option<(Duration, (ComputeQuota, NetworkQuota))>>,
     /// One upload of an image at a time, whoever asks for it.
     uploads: Mutex<HashMap<String, Arc<Mutex<()>>>>,
 }
@@ -58,6 +62,7 @@ impl Project {
             credentials: Mutex::default(),
             networks: Mutex::default(),
             images: Mutex::default(),
+            quotas: Mutex::default(),
             uploads: Mutex::default(),
         }))
     }
@@ -155,13 +160,23 @@ impl Project {
         *self.0.images.lock().await = None;
     }
 
-    /// The quotas of compute and network, fresh: they are asked for before something is made.
+    /// The quotas of compute and network, a few seconds old at most: they are looked at before something is made, and
+    /// by many clusters at once.
     ///
     /// # Errors
     /// The service's.
     pub async fn quotas(&self) -> Result<(ComputeQuota, NetworkQuota)> {
+        let mut kept = self.0.quotas.lock().await;
+        let now = self.0.clock.now();
+        if let Some((at, quotas)) = &*kept
+            && now.saturating_sub(*at) < QUOTA_MAX_AGE
+        {
+            return Ok(quotas.clone());
+        }
         let (compute, network) = (self.0.cloud.compute()?, self.0.cloud.network()?);
-        futures::try_join!(compute.quota(), network.quota())
+        let quotas = futures::try_join!(compute.quota(), network.quota())?;
+        *kept = Some((now, quotas.clone()));
+        Ok(quotas)
     }
 
     /// The right to upload the image of that name; whoever else asks waits, and then finds it there.

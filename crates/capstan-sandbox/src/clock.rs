@@ -1,6 +1,6 @@
 //! Simulated time: a priority queue of events, ordered by (time, sequence).
 //!
-//! Nothing in the sandbox waits on wall time but [`wall_sleep`]. Whatever happens later is an event: `clock.after(Duration, |world| ...)`.
+//! Nothing in the sandbox waits on wall time but `wall_sleep`. Whatever happens later is an event: `clock.after(Duration, |world| ...)`.
 //! Who moves the time forward is decided by [`Speed`].
 //!
 //! Two kinds of event:

@@ -73,6 +73,8 @@ impl Machines {
         )
     }
 
+    /// Whether every group is as wanted, and Cluster API calls the whole available: it counts a moment later than the
+    /// groups do.
     fn is_settled(&self) -> bool {
         let control_planes = self.subject.list(&Kind::KUBEADM_CONTROL_PLANE);
         let groups = self.subject.list(&Kind::MACHINE_DEPLOYMENT);
@@ -81,6 +83,7 @@ impl Machines {
                 .iter()
                 .chain(&groups)
                 .all(|group| control_plane::is_settled(&self.subject, group))
+            && diagnosis::is_available(&self.subject)
     }
 }
 

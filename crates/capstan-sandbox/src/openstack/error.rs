@@ -53,7 +53,7 @@ impl ApiError {
     }
 }
 
-/// The error travels in the response's extensions to the layer of its service, which renders it ([`Shape::render`]).
+/// The error travels in the response's extensions to the layer of its service, which renders it (`Shape::render`).
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.status_code().into_response();

@@ -1,6 +1,6 @@
 //! What all resources of Neutron and Octavia have in common; the in-process way to use them.
 //!
-//! ```ignore
+//! ```text
 //! let token = cloud.log_in(&Login::password("demo", "demo-password", "demo"))?;
 //! let network = Network::create(&mut cloud, &token, NetworkCreate { name: "n".into(), ..Default::default() })?;
 //! let same = Network::find(&cloud, &token, |network| network.name == "n").next();
