@@ -1,15 +1,24 @@
 //! Things that go wrong because somebody asked for it: in process ([`Faults`]) and over HTTP (`/_sandbox/faults`).
 
+mod kubernetes;
+
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) use self::kubernetes::Attention;
+pub use self::kubernetes::KubernetesFault;
 
 /// The faults in force; cheap to clone, a leaf lock.
 #[derive(Clone, Default)]
 pub struct Faults {
     inner: Arc<Mutex<Inner>>,
+    listener: Arc<OnceLock<Listener>>,
 }
+
+/// Told of every fault that comes (`true`) or goes, with no lock held.
+type Listener = Box<dyn Fn(&Fault, bool) + Send + Sync>;
 
 #[derive(Default)]
 struct Inner {
@@ -55,6 +64,8 @@ pub enum Fault {
         /// Its name; `*` stands for any characters.
         name: String,
     },
+    /// Something of Kubernetes' goes wrong.
+    Kubernetes(KubernetesFault),
 }
 
 /// Which requests a fault is for. What isn't given matches anything.
@@ -113,6 +124,21 @@ pub enum Effect {
         /// Milliseconds.
         millis: u64,
     },
+    /// Refused by an API server before anything happened, in its own words.
+    Refuse {
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// Why an API server refuses a request that is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Refusal {
+    /// Somebody else has written meanwhile, it says (409).
+    Conflict,
+    /// Its store didn't answer in time (500).
+    StoreTimeout,
 }
 
 /// A fault in force, with what it has done.
@@ -174,8 +200,22 @@ impl Faults {
         let mut inner = self.lock();
         inner.next += 1;
         let id = inner.next;
-        inner.active.insert(id, Active { fault, seen: 0, struck: 0 });
+        inner.active.insert(id, Active { fault: fault.clone(), seen: 0, struck: 0 });
+        drop(inner);
+        self.tell(&fault, true);
         id
+    }
+
+    /// Has every fault that comes or goes from now on told; only the first listener is.
+    pub(crate) fn listen(&self, listener: impl Fn(&Fault, bool) + Send + Sync + 'static) {
+        // The world is the only one who listens.
+        let _ = self.listener.set(Box::new(listener));
+    }
+
+    fn tell(&self, fault: &Fault, comes: bool) {
+        if let Some(listener) = self.listener.get() {
+            listener(fault, comes);
+        }
     }
 
     /// A request fault.
@@ -202,12 +242,17 @@ impl Faults {
 
     /// Takes one away; false if there is none of that id.
     pub fn remove(&self, id: u64) -> bool {
-        self.lock().active.remove(&id).is_some()
+        let removed = self.lock().active.remove(&id);
+        if let Some(active) = &removed {
+            self.tell(&active.fault, false);
+        }
+        removed.is_some()
     }
 
     /// Takes all away.
     pub fn clear(&self) {
-        self.lock().active.clear();
+        let removed = std::mem::take(&mut self.lock().active);
+        removed.values().for_each(|active| self.tell(&active.fault, false));
     }
 
     /// What happens to this request: every fault that strikes, in the order in which they were added.
@@ -215,6 +260,9 @@ impl Faults {
         let mut inner = self.lock();
         let mut effects = Vec::new();
         for active in inner.active.values_mut() {
+            if Self::refuses_connections(active, service, path) {
+                effects.push(Effect::Disconnect);
+            }
             let Fault::Request { matching, effect } = &active.fault else { continue };
             if !matching.matches(service, method, template, path) {
                 continue;

@@ -89,6 +89,7 @@ async fn observe(
                 instead = Some(StatusCode::SERVICE_UNAVAILABLE.into_response());
             }
             Effect::Delay { millis } => wall_sleep(Duration::from_millis(millis)).await,
+            Effect::Refuse { refusal } => instead = Some(crate::kubernetes::refused(refusal, &path)),
         }
     }
     let mut response = match instead {

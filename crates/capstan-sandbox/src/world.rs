@@ -38,7 +38,7 @@ impl World {
         let ids = Ids::new(config.seed);
         let faults = Faults::default();
         let openstack = OpenStack::new(&config, clock.clone(), ids.clone(), faults.clone());
-        let kubernetes = Kubernetes::new(clock.clone(), ids.clone());
+        let kubernetes = Kubernetes::new(clock.clone(), ids.clone(), faults.clone());
         let inner = Inner {
             clock,
             ids,
@@ -49,7 +49,14 @@ impl World {
             base_url: OnceLock::new(),
             config,
         };
-        Self { inner: Arc::new(inner) }
+        let world = Self { inner: Arc::new(inner) };
+        let inner = Arc::downgrade(&world.inner);
+        world.faults().listen(move |fault, comes| {
+            if let Some(inner) = inner.upgrade() {
+                crate::controllers::fault_changed(&Self { inner }, fault, comes);
+            }
+        });
+        world
     }
 
     /// How the sandbox was configured.

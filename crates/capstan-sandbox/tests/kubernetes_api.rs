@@ -3,7 +3,7 @@
 
 mod kubernetes_support;
 
-use kubernetes_support::{CAPI, Plane};
+use kubernetes_support::{CAPI, Plane, Watch};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -45,9 +45,9 @@ async fn only_bearers_of_the_token_get_in_and_unknown_routes_name_themselves() {
         assert_eq!(client.get(plane.url(path)).send().await.unwrap().status(), 401);
     }
     assert_eq!(client.get(plane.url("/readyz")).send().await.unwrap().status(), 200);
-    let (status, refused) = plane.get("/api/v1/namespaces/default/pods/a/log").await;
+    let (status, refused) = plane.get("/api/v1/namespaces/default/pods/a/resize").await;
     assert_eq!(status, 501);
-    assert!(refused["message"].as_str().unwrap().contains("/pods/a/log"), "{refused}");
+    assert!(refused["message"].as_str().unwrap().contains("/pods/a/resize"), "{refused}");
     let (status, _) = plane.get("/apis/nothing.example.com/v1/things").await;
     assert_eq!(status, 404);
     assert_eq!(plane.sandbox.requests().unknown.len(), 1);
@@ -68,37 +68,6 @@ async fn lists_are_selected_and_paged() {
     assert_eq!(rest[0]["metadata"]["name"], "c");
     assert_eq!(plane.items(&format!("{MAPS}?fieldSelector=metadata.name%3Db")).await.len(), 1);
     assert_eq!(plane.get(&format!("{MAPS}?fieldSelector=data.k%3Db")).await.0, 400);
-}
-
-/// A watch, line by line.
-struct Watch {
-    response: reqwest::Response,
-    text: String,
-}
-
-impl Watch {
-    async fn start(plane: &Plane, path: &str) -> Self {
-        let kubeconfig = plane.sandbox.kubeconfig();
-        let token = kubeconfig.lines().find_map(|line| line.trim().strip_prefix("token: ")).unwrap();
-        let response = reqwest::Client::new().get(plane.url(path)).bearer_auth(token).send().await.unwrap();
-        Self { response, text: String::new() }
-    }
-
-    /// The next event; nothing once the watch has ended.
-    async fn next(&mut self) -> Option<Value> {
-        while !self.text.contains('\n') {
-            let chunk = self.response.chunk().await.unwrap()?;
-            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
-        }
-        let (line, rest) = self.text.split_once('\n').unwrap();
-        let event = serde_json::from_str(line).unwrap();
-        self.text = rest.to_owned();
-        Some(event)
-    }
-
-    async fn kind(&mut self) -> String {
-        self.next().await.map_or_else(String::new, |event| event["type"].as_str().unwrap().to_owned())
-    }
 }
 
 #[tokio::test]

@@ -195,7 +195,7 @@ fn report(scope: &Scope<'_>, cluster: &mut Object, parts: &Parts) {
         .world
         .kubernetes()
         .workload(&scope.namespace, &scope.name)
-        .is_some_and(|workload| workload.reachable);
+        .is_some_and(|workload| workload.answers());
     set(Condition::is(
         "RemoteConnectionProbe",
         probe,

@@ -83,6 +83,19 @@ pub(crate) fn set_v1beta1(object: &mut Object, condition: &Condition, now: &str)
     put(object, entry);
 }
 
+/// Makes a condition that is known `Unknown`, as when whoever reports it cannot look for a moment.
+pub(crate) fn lose(object: &mut Object, kind: &str, now: &str) {
+    let Some(known) = object.condition(kind).filter(|known| known.text("status") != "Unknown") else {
+        return;
+    };
+    let mut lost = known.clone();
+    lost.set("status", "Unknown");
+    lost.set("reason", "InspectionFailed");
+    lost.set("message", "Please check controller logs for errors");
+    lost.set("lastTransitionTime", now);
+    put(object, lost);
+}
+
 fn keep_since(object: &Object, condition: &Condition, entry: &mut Value, now: &str) {
     let known = object.condition(condition.kind).filter(|known| known.text("status") == condition.status);
     let since = known.map_or(now, |known| known.text("lastTransitionTime")).to_owned();

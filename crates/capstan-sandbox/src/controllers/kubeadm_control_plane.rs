@@ -147,7 +147,7 @@ impl Plane<'_, '_> {
 
     fn workload(&self) -> Option<crate::kubernetes::Workload> {
         let workload = self.scope.world.kubernetes().workload(&self.scope.namespace, self.cluster.name())?;
-        workload.reachable.then_some(workload)
+        workload.answers().then_some(workload)
     }
 
     /// The preflight checks before the number of machines changes.

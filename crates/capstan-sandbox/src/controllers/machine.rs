@@ -255,7 +255,7 @@ fn delete(
         .world
         .kubernetes()
         .workload(&scope.namespace, cluster.name())
-        .filter(|workload| workload.reachable);
+        .filter(|workload| workload.answers());
     // The machines of a cluster that is deleted are not drained.
     if let Some(workload) = workload.as_ref().filter(|_| !node.is_empty() && !cluster.is_deleting()) {
         let drained = machine

@@ -5,8 +5,9 @@
 //! a run is the same every time. OpenStack is used through its API, with the credentials of the cluster.
 
 mod cloud;
-mod conditions;
+pub(crate) mod conditions;
 mod interest;
+mod mishaps;
 mod queue;
 mod replicas;
 mod scope;
@@ -35,9 +36,11 @@ mod workload_volume;
 use std::time::Duration;
 
 use crate::World;
+use crate::faults::Attention;
 use crate::kubernetes::object::Read as _;
 
 pub(crate) use cloud::Sessions;
+pub(crate) use mishaps::fault_changed;
 pub(crate) use queue::{Origin, Queue};
 
 use queue::Item;
@@ -83,6 +86,16 @@ pub(crate) fn noticed(world: &World, path: &str) {
 /// Looks at one object.
 fn reconcile(world: &World, item: &Item) {
     let scope = Scope::new(world, item);
+    let queue = world.kubernetes().queue();
+    if item.origin == Origin::Management {
+        match world.faults().attention(&item.resource, &item.namespace, &item.name) {
+            Attention::Full => {}
+            // Whoever takes the fault away has it looked at again.
+            Attention::None => return,
+            Attention::Late(seconds) if queue.defer(item, Duration::from_secs(seconds)) => return,
+            Attention::Late(_) => {}
+        }
+    }
     let next = match &item.origin {
         Origin::Management => manage(&scope, &item.resource),
         Origin::Workload(..) => match item.resource.as_str() {
@@ -94,7 +107,6 @@ fn reconcile(world: &World, item: &Item) {
             _ => Next::Done,
         },
     };
-    let queue = world.kubernetes().queue();
     match next {
         Next::Done => {}
         Next::Look(delay) => queue.push_after(item.clone(), delay, false),

@@ -23,6 +23,9 @@ const JOIN: Duration = Duration::from_secs(12);
 /// From a server that stopped to a node that is noticed (46 s were measured).
 const NOTICED: Duration = Duration::from_secs(46);
 
+/// How soon kubeadm tries again to join a cluster that it doesn't reach.
+const RETRY: Duration = Duration::from_secs(5);
+
 const KUBELET: &str = "kubelet";
 const CLOUD_CONTROLLER: &str = "openstack-cloud-controller-manager";
 const UNINITIALIZED: &str = "node.cloudprovider.kubernetes.io/uninitialized";
@@ -49,6 +52,12 @@ pub(super) fn of_machine(
     };
     if machine.at("status.nodeRef").is_object() {
         return (None, Next::Done);
+    }
+    if scope.world.faults().lacks_node(machine.name()) {
+        return (None, Next::Done);
+    }
+    if workload.as_ref().is_some_and(|workload| workload.down) {
+        return (None, Next::Look(RETRY));
     }
     let control_plane = machine::is_control_plane(machine);
     let reachable = workload.as_ref().is_some_and(|workload| workload.reachable);

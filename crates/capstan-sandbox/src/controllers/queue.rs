@@ -50,6 +50,8 @@ struct State {
     items: VecDeque<Item>,
     queued: BTreeSet<Item>,
     timers: BTreeMap<Item, (Duration, EventId)>,
+    /// Objects whose controller is slow, and that have waited for it.
+    deferred: BTreeSet<Item>,
     /// An event of the clock is going to empty the queue.
     woken: bool,
 }
@@ -98,6 +100,18 @@ impl Queue {
         };
         let timer = if sure { self.clock.after(delay, event) } else { self.clock.background(delay, event) };
         state.timers.insert(item, (due, timer));
+    }
+
+    /// Puts off a look once: false if it was put off before, and is to be had now.
+    pub(crate) fn defer(&self, item: &Item, delay: Duration) -> bool {
+        let waited = {
+            let mut state = self.state();
+            state.deferred.remove(item) || !state.deferred.insert(item.clone())
+        };
+        if !waited {
+            self.push_after(item.clone(), delay, true);
+        }
+        !waited
     }
 
     fn wake(&self, state: &mut State) {

@@ -6,13 +6,20 @@ mod openstack;
 use serde_json::Value;
 
 use super::ids;
+use crate::faults::Faults;
 use crate::kubernetes::error::{Answer, Cause, Status};
 use crate::kubernetes::object::{Object, Read as _};
 use crate::kubernetes::registry::Resource;
 use crate::kubernetes::write::Review;
 
 /// What all webhooks of the management plane say about a write.
-pub(crate) fn admit(resource: &Resource, review: Review<'_>) -> Answer<()> {
+pub(crate) fn admit(resource: &Resource, review: Review<'_>, faults: &Faults) -> Answer<()> {
+    let deletes = matches!(review, Review::Delete);
+    for webhook in asked(resource, deletes) {
+        if faults.on_webhook(&webhook.name) {
+            return Err(Status::unreachable_webhook(&webhook.name, &webhook.url));
+        }
+    }
     let (old, new) = match review {
         Review::Create(new) => (None, new),
         Review::Update { old, new } => (Some(old), new),
@@ -42,6 +49,58 @@ pub(crate) fn admit(resource: &Resource, review: Review<'_>) -> Answer<()> {
     let webhook = format!("validation.{}.{}", resource.singular, resource.group);
     Err(Status::denied(&webhook, Status::invalid(&named, new.name(), causes)))
 }
+
+/// A webhook, as its configuration has it.
+struct Webhook {
+    name: String,
+    url: String,
+}
+
+/// The webhooks that are asked about a write, in their order.
+fn asked(resource: &Resource, deletes: bool) -> Vec<Webhook> {
+    let (service, defaults) = match resource.group.as_str() {
+        _ if !GUARDED.contains(&&*resource.id) => return Vec::new(),
+        "cluster.x-k8s.io" => ("capi-webhook-service.capi-system", true),
+        "controlplane.cluster.x-k8s.io" => {
+            ("capi-kubeadm-control-plane-webhook-service.capi-kubeadm-control-plane-system", true)
+        }
+        "bootstrap.cluster.x-k8s.io" => {
+            ("capi-kubeadm-bootstrap-webhook-service.capi-kubeadm-bootstrap-system", true)
+        }
+        _ => ("capo-webhook-service.capo-system", false),
+    };
+    let webhook = |kind: &str, verb: &str| {
+        let path = format!("{}-{}-{}", resource.group.replace('.', "-"), resource.version, resource.singular);
+        Webhook {
+            name: format!("{kind}.{}.{}", resource.singular, resource.group),
+            url: format!("https://{service}.svc:443/{verb}-{path}?timeout=10s"),
+        }
+    };
+    let mut asked = Vec::new();
+    if defaults && !deletes {
+        asked.push(webhook("default", "mutate"));
+    }
+    if !deletes || &*resource.id == ids::CLUSTERS {
+        asked.push(webhook("validation", "validate"));
+    }
+    asked
+}
+
+/// The resources that have webhooks.
+const GUARDED: &[&str] = &[
+    ids::CLUSTERS,
+    ids::MACHINES,
+    ids::MACHINE_SETS,
+    ids::MACHINE_DEPLOYMENTS,
+    ids::MACHINE_HEALTH_CHECKS,
+    ids::CONTROL_PLANES,
+    ids::KUBEADM_CONFIGS,
+    ids::KUBEADM_CONFIG_TEMPLATES,
+    ids::OPENSTACK_CLUSTERS,
+    ids::OPENSTACK_MACHINES,
+    ids::OPENSTACK_MACHINE_TEMPLATES,
+    ids::OPENSTACK_SERVERS,
+];
 
 /// A field that must not change once it is set.
 fn immutable(old: Option<&Object>, new: &Object, field: &str) -> Option<Cause> {

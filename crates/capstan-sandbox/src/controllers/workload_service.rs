@@ -26,7 +26,7 @@ pub(super) fn reconcile(scope: &Scope<'_>) -> Next {
         return Next::Done;
     }
     // A cloud controller manager runs in its cluster: without a control plane nothing happens.
-    if !workload.reachable {
+    if !workload.answers() {
         return Next::Done;
     }
     let Some(infrastructure) = scope.server.get(

@@ -18,7 +18,7 @@ const POLL: Duration = Duration::from_secs(5);
 
 pub(super) fn reconcile(scope: &Scope<'_>) -> Next {
     let Some((workload, cluster)) = workload_of(scope) else { return Next::Done };
-    if !workload.reachable || !has_cloud_controller(scope, &workload.server) {
+    if !workload.answers() || !has_cloud_controller(scope, &workload.server) {
         return Next::Done;
     }
     let server = &workload.server;

@@ -1,69 +1,114 @@
 //! One API server in process: what HTTP requests and controllers do with its objects.
 
+mod admit;
+
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::crd;
-use super::defaults;
-use super::error::{Answer, Cause, Status};
+use super::error::{Answer, Status};
 use super::managed;
-use super::names;
 use super::object::{Object, Read as _, Write as _, timestamp};
-use super::prune::{fill_defaults, prune_object};
+use super::rbac::{self, User};
 use super::registry::{Registry, Resource};
-use super::schema;
 use super::shape::Shape;
 use super::store::{Event, Propagation, State};
 use super::write::{
-    Admission, FieldValidation, Part, Review, Writer, Written, address, count_generation,
-    keep_what_clients_cannot_change, restore, same_content,
+    Admission, Part, Review, Writer, Written, address, count_generation, keep_what_clients_cannot_change,
+    restore, same_content,
 };
 use crate::clock::Clock;
+use crate::controllers::conditions;
+use crate::faults::Faults;
 use crate::ids::Ids;
 
 /// One API server: the management plane's, or a workload cluster's.
 pub(crate) struct ApiServer {
     name: String,
-    clock: Clock,
-    ids: Ids,
+    sources: Sources,
     state: Mutex<State>,
-    latest: watch::Sender<u64>,
+    latest: watch::Sender<Latest>,
     admission: Option<Admission>,
+    /// Tokens of service accounts: whose, and until when.
+    tokens: Mutex<BTreeMap<String, (User, jiff::Timestamp)>>,
+}
+
+/// Where time, names and mishaps come from.
+pub(crate) struct Sources {
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) faults: Faults,
+}
+
+/// How far an API server has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Latest {
+    /// The revision of the newest change.
+    pub(crate) revision: u64,
+    /// How often it has been started again; what was open before is cut.
+    pub(crate) restarts: u32,
 }
 
 impl ApiServer {
     /// An API server with the built-in resources and the namespaces that every cluster has. `observer` is told of every change.
     pub(crate) fn new(
         name: &str,
-        clock: Clock,
-        ids: Ids,
+        sources: Sources,
         admission: Option<Admission>,
         observer: Box<dyn Fn(&Event) + Send>,
     ) -> Self {
         let state = Mutex::new(State::new(Registry::builtin(), observer));
-        let (latest, _) = watch::channel(0);
-        let server = Self { name: name.to_owned(), clock, ids, state, latest, admission };
+        let (latest, _) = watch::channel(Latest { revision: 0, restarts: 0 });
+        let tokens = Mutex::default();
+        let server = Self { name: name.to_owned(), sources, state, latest, admission, tokens };
         for namespace in ["default", "kube-node-lease", "kube-public", "kube-system"] {
             server.seed("namespaces", serde_json::json!({"metadata": {"name": namespace}}));
+        }
+        for (resource, object) in rbac::default_roles() {
+            server.seed(resource, object);
         }
         server
     }
 
     /// Simulated time as objects show it.
     pub(crate) fn now(&self) -> String {
-        timestamp(self.clock.now())
+        timestamp(self.sources.clock.now())
     }
 
     /// Simulated time.
     pub(crate) fn timestamp(&self) -> jiff::Timestamp {
-        self.clock.now()
+        self.sources.clock.now()
     }
 
-    /// Follows the revision of the newest change.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+    /// Follows how far it gets.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Latest> {
         self.latest.subscribe()
+    }
+
+    /// A token of a service account for so many seconds, and when it ends.
+    pub(crate) fn issue_token(&self, namespace: &str, name: &str, seconds: i64) -> (String, String) {
+        let token = self.sources.ids.secret(48);
+        let now = self.timestamp();
+        let ends = now.checked_add(jiff::SignedDuration::from_secs(seconds)).unwrap_or(now);
+        let user = User::service_account(namespace, name);
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(token.clone(), (user, ends));
+        (token, timestamp(ends))
+    }
+
+    /// Who holds a token of a service account.
+    pub(crate) fn holder(&self, token: &str) -> Option<User> {
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let (user, ends) = tokens.get(token)?;
+        (self.timestamp() < *ends).then(|| user.clone())
+    }
+
+    /// Starts again: watches are cut, and the history is forgotten.
+    pub(crate) fn restart(&self) {
+        self.lock().forget_history();
+        self.latest.send_modify(|latest| latest.restarts += 1);
     }
 
     /// Reads under the lock.
@@ -80,7 +125,7 @@ impl ApiServer {
         let mut state = self.lock();
         let result = change(&mut state);
         let revision = state.revision();
-        self.latest.send_if_modified(|known| std::mem::replace(known, revision) != revision);
+        self.latest.send_if_modified(|known| std::mem::replace(&mut known.revision, revision) != revision);
         result
     }
 
@@ -127,6 +172,7 @@ impl ApiServer {
             let old = Arc::clone(state.get(&resource.id, namespace, name)?);
             let mut new = (*old).clone();
             change(&mut new);
+            self.flap(&resource, &mut new);
             if new == *old {
                 return Some(old);
             }
@@ -150,6 +196,16 @@ impl ApiServer {
         })
     }
 
+    /// Has conditions come and go that are to flap.
+    fn flap(&self, resource: &Resource, object: &mut Object) {
+        let elapsed = self.sources.clock.elapsed().as_secs();
+        for (kind, seconds) in self.sources.faults.flapping(&resource.id, object.namespace(), object.name()) {
+            if (elapsed / seconds.max(1)) % 2 == 1 {
+                conditions::lose(object, &kind, &self.now());
+            }
+        }
+    }
+
     /// Deletes an object as a controller does; nothing happens if there is none.
     pub(crate) fn delete(&self, resource: &str, namespace: &str, name: &str) {
         let now = self.now();
@@ -169,7 +225,7 @@ impl ApiServer {
     ) -> Answer<Written> {
         if object.name().is_empty() && object.text_at("metadata.generateName").is_some() {
             let base: String = object.text("metadata.generateName").chars().take(58).collect();
-            object.set("metadata.name", base + &self.ids.suffix(5));
+            object.set("metadata.name", base + &self.sources.ids.suffix(5));
         }
         self.change(|state| self.insert(state, resource, object, writer, false))
     }
@@ -197,10 +253,13 @@ impl ApiServer {
         for field in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
             object.unset(&format!("metadata.{field}"));
         }
-        object.set("metadata.uid", self.ids.uuid());
+        object.set("metadata.uid", self.sources.ids.uuid());
         object.set("metadata.creationTimestamp", now.clone());
         if resource.has_generation() {
             object.set("metadata.generation", 1);
+        }
+        for finalizer in self.sources.faults.finalizers(&resource.id, object.namespace(), &name) {
+            object.add_finalizer(&finalizer);
         }
         let warnings = self.prepare(resource, None, &mut object, writer)?;
         if state.get(&resource.id, object.namespace(), &name).is_some() {
@@ -226,29 +285,6 @@ impl ApiServer {
         }
         state.collect_if_orphaned(&address(resource, &object), &now);
         Ok(Written { object, warnings, created: true })
-    }
-
-    fn check_namespace(&self, state: &State, resource: &Resource, object: &Object) -> Answer<()> {
-        let namespace = object.namespace();
-        let Some(found) = state.get("namespaces", "", namespace) else {
-            let namespaces = state.resource("namespaces")?;
-            return Err(Status::not_found(&namespaces, namespace));
-        };
-        if found.is_deleting() {
-            let why = format!(
-                "unable to create new content in namespace {namespace} because it is being terminated"
-            );
-            let mut refusal = Status::forbidden(resource, object.name(), why);
-            if let Some(details) = &mut refusal.details {
-                details.causes.push(Cause {
-                    reason: "NamespaceTerminating",
-                    field: "metadata.namespace".into(),
-                    message: format!("namespace {namespace} is being terminated"),
-                });
-            }
-            return Err(refusal);
-        }
-        Ok(())
     }
 
     /// Replaces an object (PUT).
@@ -289,15 +325,12 @@ impl ApiServer {
         if config.at("metadata.managedFields").as_array().is_some_and(|fields| !fields.is_empty()) {
             return Err(Status::bad_request("metadata.managedFields must be nil"));
         }
-        if let Some(schema) = &resource.schema {
-            let mut copy = config.clone();
-            if let Some(unknown) = prune_object(&mut copy, schema).first() {
-                let what = format!("{namespace}/{name}; {}, Kind={}", resource.api_version(), resource.kind);
-                let message = format!(
-                    "failed to create typed patch object ({what}): .{unknown}: field not declared in schema"
-                );
-                return Err(Status { code: 500, reason: "", message, details: None });
-            }
+        if let Some(unknown) = resource.prune(&mut config.clone()).first() {
+            let what = format!("{namespace}/{name}; {}, Kind={}", resource.api_version(), resource.kind);
+            let message = format!(
+                "failed to create typed patch object ({what}): .{unknown}: field not declared in schema"
+            );
+            return Err(Status { code: 500, reason: "", message, details: None });
         }
         config.set("metadata.name", name);
         if resource.namespaced {
@@ -388,47 +421,6 @@ impl ApiServer {
         Ok(Written { object, warnings, created: false })
     }
 
-    /// Defaults, unknown fields, schema and webhooks, in the order of the API server.
-    fn prepare(
-        &self,
-        resource: &Resource,
-        old: Option<&Object>,
-        new: &mut Object,
-        writer: &Writer,
-    ) -> Answer<Vec<String>> {
-        let mut warnings = Vec::new();
-        if let Some(schema) = &resource.schema {
-            let unknown: Vec<String> =
-                prune_object(new, schema).iter().map(|field| format!("unknown field \"{field}\"")).collect();
-            if !unknown.is_empty() && writer.validation == FieldValidation::Strict {
-                let (kind, version) = (&resource.kind, &resource.version);
-                let fields = unknown.join(", ");
-                return Err(Status::bad_request(format!(
-                    "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {fields}"
-                )));
-            }
-            if writer.validation == FieldValidation::Warn {
-                warnings = unknown;
-            }
-            fill_defaults(new, schema);
-        } else {
-            defaults::fill(&resource.id, new);
-        }
-        if let Some(admit) = self.admission.filter(|_| !writer.trusted && writer.part == Part::Main) {
-            match old {
-                None => admit(resource, Review::Create(new))?,
-                Some(old) => admit(resource, Review::Update { old, new })?,
-            }
-        }
-        let mut causes = names::check(resource, new);
-        match &resource.schema {
-            Some(schema) if !writer.trusted => causes.extend(schema::validate(new, old, schema)),
-            None if &*resource.id == crd::ID => causes.extend(crd::check(new)),
-            _ => {}
-        }
-        if causes.is_empty() { Ok(warnings) } else { Err(Status::invalid(resource, new.name(), causes)) }
-    }
-
     /// Deletes an object; the answer is its last state if it is gone, the marked object if a finalizer holds it.
     ///
     /// # Errors
@@ -463,7 +455,7 @@ impl ApiServer {
                 return Err(Status::forbidden(resource, name, "this namespace may not be deleted"));
             }
             if let Some(admit) = self.admission {
-                admit(resource, Review::Delete)?;
+                admit(resource, Review::Delete, &self.sources.faults)?;
             }
             if dry_run {
                 return Ok((old, true));

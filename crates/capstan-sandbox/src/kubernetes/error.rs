@@ -7,6 +7,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::registry::Resource;
+use super::route::Place;
 
 /// One field that is refused, as `k8s.io/apimachinery/pkg/util/validation/field` says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,13 @@ impl Cause {
     pub(crate) fn invalid(field: impl Into<String>, value: &Value, detail: impl AsRef<str>) -> Self {
         let message = format!("Invalid value: {value}: {}", detail.as_ref());
         Self { reason: "FieldValueInvalid", field: field.into(), message }
+    }
+
+    /// What isn't known is left out.
+    fn body(&self) -> Value {
+        let parts = [("reason", self.reason), ("message", &self.message), ("field", &self.field)];
+        let known = parts.into_iter().filter(|(_, text)| !text.is_empty());
+        Value::Object(known.map(|(name, text)| (name.to_owned(), text.into())).collect())
     }
 
     /// A field that must be there.
@@ -64,6 +72,10 @@ pub(crate) struct Details {
     pub(crate) retry_after: Option<u32>,
 }
 
+/// What a write with an old version is told.
+const OUTDATED: &str =
+    "the object has been modified; please apply your changes to the latest version and try again";
+
 /// The result of an API call.
 pub(crate) type Answer<T> = Result<T, Status>;
 
@@ -98,14 +110,42 @@ impl Status {
 
     /// The answer to a write with an outdated `resourceVersion`.
     pub(crate) fn outdated(resource: &Resource, name: &str) -> Self {
-        let why =
-            "the object has been modified; please apply your changes to the latest version and try again";
-        Self::conflict(resource, name, why)
+        Self::conflict(resource, name, OUTDATED)
+    }
+
+    /// The same, of an object of which only the path is known.
+    pub(crate) fn outdated_at(place: &Place) -> Self {
+        let id = if place.group.is_empty() {
+            place.plural.clone()
+        } else {
+            format!("{}.{}", place.plural, place.group)
+        };
+        let message = format!("Operation cannot be fulfilled on {id} \"{}\": {OUTDATED}", place.name);
+        let details = Details {
+            group: place.group.clone(),
+            kind: place.plural.clone(),
+            name: place.name.clone(),
+            ..Details::default()
+        };
+        Self { details: Some(Box::new(details)), ..Self::new(409, "Conflict", message) }
     }
 
     pub(crate) fn forbidden(resource: &Resource, name: &str, why: impl AsRef<str>) -> Self {
         let message = format!("{} \"{name}\" is forbidden: {}", resource.id, why.as_ref());
         Self::new(403, "Forbidden", message).about(resource, name)
+    }
+
+    /// What no rule allows; without a plural it is about a path.
+    pub(crate) fn not_allowed(group: &str, plural: &str, name: &str, why: &str) -> Self {
+        let id = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+        let message = match (plural, name) {
+            ("", _) => format!("forbidden: {why}"),
+            (_, "") => format!("{id} is forbidden: {why}"),
+            _ => format!("{id} \"{name}\" is forbidden: {why}"),
+        };
+        let [group, kind, name] = [group, plural, name].map(str::to_owned);
+        let details = Details { group, kind, name, ..Details::default() };
+        Self { details: Some(Box::new(details)), ..Self::new(403, "Forbidden", message) }
     }
 
     /// Fields that are refused.
@@ -132,6 +172,26 @@ impl Status {
         Self { message, ..refusal }
     }
 
+    /// A webhook that has to be asked doesn't answer.
+    pub(crate) fn unreachable_webhook(webhook: &str, url: &str) -> Self {
+        Self::internal(format!(
+            "failed calling webhook \"{webhook}\": failed to call webhook: Post \"{url}\": dial tcp 10.96.0.20:443: connect: connection refused"
+        ))
+    }
+
+    /// Something inside went wrong.
+    pub(crate) fn internal(why: String) -> Self {
+        let cause = Cause { reason: "", field: String::new(), message: why.clone() };
+        let details = Details { causes: vec![cause], ..Details::default() };
+        let message = format!("Internal error occurred: {why}");
+        Self { details: Some(Box::new(details)), ..Self::new(500, "InternalError", message) }
+    }
+
+    /// The store did not answer in time; such errors have no reason.
+    pub(crate) fn store_timeout() -> Self {
+        Self::new(500, "", "etcdserver: request timed out")
+    }
+
     pub(crate) fn apply_conflict(causes: Vec<Cause>, message: String) -> Self {
         let details = Details { causes, ..Details::default() };
         Self { details: Some(Box::new(details)), ..Self::new(409, "Conflict", message) }
@@ -139,6 +199,14 @@ impl Status {
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message)
+    }
+
+    /// Fields that a kind doesn't have, or has twice, where the client wants none such.
+    pub(crate) fn strict_decoding(resource: &Resource, fields: &[String]) -> Self {
+        let (kind, version, fields) = (&resource.kind, &resource.version, fields.join(", "));
+        Self::bad_request(format!(
+            "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {fields}"
+        ))
     }
 
     pub(crate) fn unauthorized() -> Self {
@@ -184,7 +252,10 @@ impl Status {
     /// The `Status` object.
     pub(crate) fn body(&self) -> Value {
         let mut body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-                              "message": self.message, "reason": self.reason, "code": self.code});
+                              "message": self.message, "code": self.code});
+        if !self.reason.is_empty() {
+            body["reason"] = self.reason.into();
+        }
         if let Some(details) = &self.details {
             let mut object = serde_json::Map::new();
             for (key, value) in [("name", &details.name), ("group", &details.group), ("kind", &details.kind)]
@@ -194,10 +265,7 @@ impl Status {
                 }
             }
             if !details.causes.is_empty() {
-                let causes = details.causes.iter();
-                let causes: Vec<Value> = causes
-                    .map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field}))
-                    .collect();
+                let causes: Vec<Value> = details.causes.iter().map(Cause::body).collect();
                 object.insert("causes".to_owned(), causes.into());
             }
             if let Some(seconds) = details.retry_after {

@@ -1,12 +1,14 @@
 //! An API server over HTTP: who asks, for what, in which form, and the answer.
 
+mod writes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::api::ApiServer;
@@ -15,17 +17,14 @@ use super::error::{Answer, Status};
 use super::form::Form;
 use super::object::{Object, Read as _, Write as _};
 use super::openapi;
-use super::patch;
-use super::protobuf;
+use super::rbac::{User, Wish};
 use super::registry::Resource;
-use super::reviews::{self, User};
+use super::reviews;
 use super::route::{Parameters, Place, Target, parse};
-use super::scale;
 use super::selectors::Selector;
-use super::shape::Shape;
 use super::watch::Watch;
-use super::write::{FieldValidation, Part, Writer, Written};
 use crate::World;
+use crate::faults::Refusal;
 use crate::http::{RouteTemplate, UnknownRoute};
 
 /// The largest body that an API server takes.
@@ -80,8 +79,8 @@ async fn answer(world: &World, prefix: &str, target: Target, request: Request) -
     let public = matches!(target, Target::Health | Target::Version);
     let header = head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let user = match header.and_then(|header| plane.authenticate(header)) {
-        Some(user) => user,
-        None if public => User { name: "system:anonymous", groups: &["system:unauthenticated"] },
+        Some(user) => impersonated(&plane.server, user, &head.headers)?,
+        None if public => User::anonymous(),
         None => return Err(Status::unauthorized()),
     };
     let body = axum::body::to_bytes(body, BODY_LIMIT).await.map_err(|_| Status::payload_too_large())?;
@@ -99,6 +98,33 @@ async fn answer(world: &World, prefix: &str, target: Target, request: Request) -
     call.dispatch(target, head.uri.path())
 }
 
+/// Whom a request is made for: its user, or somebody whom that one may speak for (`kubectl --as`).
+fn impersonated(server: &ApiServer, user: User, headers: &HeaderMap) -> Answer<User> {
+    let texts = |name: &str| -> Vec<&str> {
+        headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
+    };
+    let Some(name) = texts("impersonate-user").first().copied() else { return Ok(user) };
+    let groups = texts("impersonate-group");
+    let names = [("users", name)].into_iter().chain(groups.iter().map(|group| ("groups", *group)));
+    for (resource, name) in names {
+        let (verb, resource, name) = ("impersonate".to_owned(), resource.to_owned(), name.to_owned());
+        let wish = Wish { verb, resource, name, ..Wish::default() };
+        server.read(|state| wish.insist(state, &user))?;
+    }
+    Ok(User::authenticated(name, &groups))
+}
+
+/// The refusal of a request that is right, as a fault asks for it.
+pub(crate) fn refused(refusal: Refusal, path: &str) -> Response {
+    let (_, _, rest) = mount(path);
+    let status = match (refusal, parse(rest).0) {
+        (Refusal::StoreTimeout, _) => Status::store_timeout(),
+        (Refusal::Conflict, Target::Resource(place)) => Status::outdated_at(&place),
+        (Refusal::Conflict, _) => Status::no_such_path(path),
+    };
+    status.into_response()
+}
+
 fn ok(body: &Value) -> Response {
     respond(StatusCode::OK, body)
 }
@@ -110,6 +136,15 @@ fn respond(code: StatusCode, body: &Value) -> Response {
 impl Call {
     fn dispatch(&self, target: Target, path: &str) -> Answer<Response> {
         let missing = || Status::no_such_path(path);
+        match &target {
+            Target::Resource(place) => self.insist(place)?,
+            Target::Health | Target::Version => {}
+            _ => {
+                let path = path.strip_prefix(&self.prefix).unwrap_or(path).to_owned();
+                let wish = Wish { verb: self.method.as_str().to_lowercase(), path, ..Wish::default() };
+                self.server.read(|state| wish.insist(state, &self.user))?;
+            }
+        }
         let registry = || self.server.read(|state| state.registry.clone());
         let body = match target {
             Target::Health => return Ok("ok".into_response()),
@@ -124,6 +159,10 @@ impl Call {
             Target::Group(name) => discovery::one_group(&registry(), &name).ok_or_else(missing)?,
             Target::Resources { group, version } => {
                 discovery::resources(&registry(), &group, &version).ok_or_else(missing)?
+            }
+            Target::OlderOpenApi => {
+                let kind = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+                return Ok(([(header::CONTENT_TYPE, kind)], openapi::older(&self.version)).into_response());
             }
             Target::OpenApi => {
                 self.server.read(|state| openapi::index(&state.registry, &self.prefix, state.revision()))
@@ -141,6 +180,37 @@ impl Call {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
+    /// Refuses what the user may not do.
+    fn insist(&self, place: &Place) -> Answer<()> {
+        let one = !place.name.is_empty();
+        let verb = match self.method {
+            Method::GET if self.query.flag("watch") => "watch",
+            Method::GET if one => "get",
+            Method::GET => "list",
+            Method::POST => "create",
+            Method::PUT => "update",
+            Method::DELETE if one => "delete",
+            Method::DELETE => "deletecollection",
+            _ => "patch",
+        };
+        let subresource = match place.subresource.as_str() {
+            "" => String::new(),
+            subresource => format!("/{subresource}"),
+        };
+        // A namespace is in itself.
+        let namespace =
+            if place.plural == "namespaces" && one { &place.name } else { &place.namespace }.clone();
+        let wish = Wish {
+            verb: verb.to_owned(),
+            group: place.group.clone(),
+            resource: place.plural.clone() + &subresource,
+            namespace,
+            name: place.name.clone(),
+            path: String::new(),
+        };
+        self.server.read(|state| wish.insist(state, &self.user))
+    }
+
     fn resource(&self, place: Place, path: &str) -> Answer<Response> {
         let found = self.server.read(|state| state.registry.get(&place.group, &place.version, &place.plural));
         let resource = found.ok_or_else(|| Status::no_such_path(path))?;
@@ -154,6 +224,18 @@ impl Call {
             ("", _) => {}
             ("status", &Method::GET | &Method::PUT | &Method::PATCH) if resource.status => {}
             ("scale", _) if resource.scale.is_some() => return self.scale(&resource, &place),
+            ("token", &Method::POST) if &*resource.id == "serviceaccounts" => {
+                return self.request_token(&resource, &place);
+            }
+            ("eviction", &Method::POST) if &*resource.id == "pods" => return self.evict(&resource, &place),
+            ("log" | "exec" | "attach" | "portforward" | "proxy", _) if place.reaches_containers() => {
+                let object = self.server.get(&resource.id, &place.namespace, &place.name);
+                let object = object.ok_or_else(|| Status::not_found(&resource, &place.name))?;
+                let (kind, name, what) = (&resource.singular, object.name(), &place.subresource);
+                return Err(Status::bad_request(format!(
+                    "the sandbox runs no containers: {kind} \"{name}\" has no {what}"
+                )));
+            }
             _ => return Err(Status::not_simulated(&format!("`{} {path}`", self.method))),
         }
         match (&self.method, place.name.is_empty()) {
@@ -256,222 +338,6 @@ impl Call {
         Ok(([(header::CONTENT_TYPE, "application/json")], watch.stream()).into_response())
     }
 
-    /// The body as an object; JSON or YAML.
-    fn object(&self) -> Answer<Object> {
-        let given = self.header(header::CONTENT_TYPE);
-        let media = given.split(';').next().unwrap_or_default().trim();
-        if media.ends_with("yaml") {
-            let text =
-                std::str::from_utf8(&self.body).map_err(|error| Status::bad_request(error.to_string()))?;
-            return serde_saphyr::from_str(text)
-                .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")));
-        }
-        if media == "application/vnd.kubernetes.protobuf" {
-            return protobuf::read(&self.body).ok_or_else(|| Status::unsupported_media(given));
-        }
-        if media.is_empty() || media.ends_with("json") {
-            let json = serde_json::from_slice(&self.body);
-            return json.map_err(|error| {
-                Status::bad_request(format!(
-                    "the object provided is unrecognized (must be of type object): {error}"
-                ))
-            });
-        }
-        Err(Status::unsupported_media(given))
-    }
-
-    fn writer(&self, place: &Place) -> Answer<Writer> {
-        let agent = self.header(header::USER_AGENT).split('/').next().unwrap_or_default();
-        let manager = match self.query.text("fieldManager") {
-            "" if agent.is_empty() => "unknown",
-            "" => agent,
-            manager => manager,
-        };
-        let dry_run = match self.query.text("dryRun") {
-            "" => false,
-            "All" => true,
-            other => return Err(Status::bad_request(format!("invalid dryRun value \"{other}\""))),
-        };
-        let validation = match self.query.text("fieldValidation") {
-            "Strict" => FieldValidation::Strict,
-            "Ignore" => FieldValidation::Ignore,
-            "" | "Warn" => FieldValidation::Warn,
-            other => return Err(Status::bad_request(format!("invalid fieldValidation value \"{other}\""))),
-        };
-        let part = if place.subresource == "status" { Part::Status } else { Part::Main };
-        Ok(Writer { manager: manager.to_owned(), part, dry_run, validation, trusted: false })
-    }
-
-    /// Checks that the body is what the path says, and takes names over from the path.
-    fn checked(&self, resource: &Resource, place: &Place, mut object: Object) -> Answer<Object> {
-        if !object.is_object() {
-            return Err(Status::bad_request("the object provided is unrecognized (must be of type object)"));
-        }
-        let (kind, version) = (object.text("kind"), object.text("apiVersion"));
-        if (!kind.is_empty() && kind != resource.kind)
-            || (!version.is_empty() && version != resource.api_version())
-        {
-            let (wanted, at) = (&resource.kind, resource.api_version());
-            return Err(Status::bad_request(format!(
-                "{kind} in version \"{version}\" cannot be handled as a {wanted} in version \"{at}\""
-            )));
-        }
-        if !object.at("metadata").is_object() {
-            object.set("metadata", json!({}));
-        }
-        if !place.name.is_empty() {
-            let name = object.name();
-            if !name.is_empty() && name != place.name {
-                let (given, wanted) = (name, &place.name);
-                return Err(Status::bad_request(format!(
-                    "the name of the object ({given}) does not match the name on the URL ({wanted})"
-                )));
-            }
-            object.set("metadata.name", place.name.clone());
-        }
-        if resource.namespaced {
-            let namespace = object.namespace();
-            if !namespace.is_empty() && namespace != place.namespace {
-                return Err(Status::bad_request(
-                    "the namespace of the provided object does not match the namespace sent on the request",
-                ));
-            }
-            object.set("metadata.namespace", place.namespace.clone());
-        }
-        Ok(object)
-    }
-
-    fn written(&self, resource: &Resource, written: &Written) -> Answer<Response> {
-        let body = self.form()?.one(&self.server, resource, &written.object);
-        let mut response = respond(if written.created { StatusCode::CREATED } else { StatusCode::OK }, &body);
-        for warning in &written.warnings {
-            if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{}\"", warning.replace('"', "\\\""))) {
-                response.headers_mut().append(header::WARNING, value);
-            }
-        }
-        Ok(response)
-    }
-
-    fn create(&self, resource: &Arc<Resource>, place: &Place) -> Answer<Response> {
-        if resource.namespaced && place.namespace.is_empty() {
-            return Err(Status::method_not_allowed(resource, "POST"));
-        }
-        let object = self.checked(resource, place, self.object()?)?;
-        let written = self.server.create_as(resource, object, &self.writer(place)?)?;
-        self.written(resource, &written)
-    }
-
-    fn update(&self, resource: &Arc<Resource>, place: &Place) -> Answer<Response> {
-        let object = self.checked(resource, place, self.object()?)?;
-        let writer = self.writer(place)?;
-        let written =
-            self.server.update_as(resource, &place.namespace, &place.name, &writer, |_| Ok(object))?;
-        self.written(resource, &written)
-    }
-
-    fn patch(&self, resource: &Arc<Resource>, place: &Place) -> Answer<Response> {
-        let media = self.header(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_owned();
-        let body = self.object()?;
-        let writer = self.writer(place)?;
-        if media == "application/apply-patch+yaml" {
-            if self.query.text("fieldManager").is_empty() {
-                let cause = super::error::Cause::required("fieldManager", "is required for apply patch");
-                return Err(Status {
-                    message: format!(
-                        "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: {}",
-                        cause.message
-                    ),
-                    ..Status::invalid(resource, "", vec![cause])
-                });
-            }
-            let config = self.checked(resource, place, body)?;
-            let force = self.query.flag("force");
-            let written =
-                self.server.apply_as(resource, &place.namespace, &place.name, config, force, &writer)?;
-            return self.written(resource, &written);
-        }
-        let custom = resource.is_custom();
-        let change = |old: &Object| -> Answer<Object> {
-            let mut new = old.clone();
-            match media.as_str() {
-                "application/merge-patch+json" => patch::merge(&mut new, &body),
-                "application/json-patch+json" => patch::json(&mut new, &body)?,
-                "application/strategic-merge-patch+json" if !custom => {
-                    patch::strategic(&mut new, &body, Shape::of(None));
-                }
-                other => return Err(Status::unsupported_media(other)),
-            }
-            Ok(new)
-        };
-        let written = self.server.update_as(resource, &place.namespace, &place.name, &writer, change)?;
-        self.written(resource, &written)
-    }
-
-    /// `DeleteOptions` from the body, else from the query.
-    fn delete_options(&self) -> Answer<(Value, bool)> {
-        let mut options = if self.body.is_empty() { json!({}) } else { self.object()? };
-        if let policy @ ("Foreground" | "Background" | "Orphan") = self.query.text("propagationPolicy") {
-            options.set("propagationPolicy", policy);
-        }
-        let dry_run =
-            self.query.text("dryRun") == "All" || options.items("dryRun").iter().any(|value| value == "All");
-        Ok((options, dry_run))
-    }
-
-    fn delete(&self, resource: &Arc<Resource>, place: &Place) -> Answer<Response> {
-        let (options, dry_run) = self.delete_options()?;
-        let (object, gone) =
-            self.server.delete_as(resource, &place.namespace, &place.name, &options, dry_run)?;
-        if !gone {
-            return Ok(ok(&self.form()?.one(&self.server, resource, &object)));
-        }
-        let details = json!({"name": object.name(), "group": resource.group, "kind": resource.plural, "uid": object.uid()});
-        Ok(ok(
-            &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}),
-        ))
-    }
-
-    fn delete_collection(&self, resource: &Arc<Resource>, place: &Place) -> Answer<Response> {
-        let selector = self.selector(resource, place)?;
-        let (options, dry_run) = self.delete_options()?;
-        let all = self.server.list(&resource.id, &place.namespace);
-        let selected: Vec<Arc<Object>> = all.into_iter().filter(|object| selector.matches(object)).collect();
-        for object in &selected {
-            match self.server.delete_as(resource, object.namespace(), object.name(), &options, dry_run) {
-                // Gone meanwhile, as a dependent of another of the collection.
-                Err(refusal) if refusal.code == 404 => {}
-                outcome => drop(outcome?),
-            }
-        }
-        let metadata = json!({"resourceVersion": self.server.read(|state| state.revision()).to_string()});
-        Ok(ok(&self.form()?.list(&self.server, resource, &selected, metadata)))
-    }
-
-    fn scale(&self, resource: &Arc<Resource>, place: &Place) -> Answer<Response> {
-        let writer = self.writer(place)?;
-        let change = |old: &Object| -> Answer<Object> {
-            let before = scale::read(resource, old);
-            let mut wanted = before.clone();
-            match (&self.method, self.header(header::CONTENT_TYPE)) {
-                (&Method::PUT, _) => wanted = self.object()?,
-                (_, "application/json-patch+json") => patch::json(&mut wanted, &self.object()?)?,
-                _ => patch::merge(&mut wanted, &self.object()?),
-            }
-            scale::write(resource, old, &before, &wanted)
-        };
-        let object = match self.method {
-            Method::GET => {
-                let found = self.server.get(&resource.id, &place.namespace, &place.name);
-                found.ok_or_else(|| Status::not_found(resource, &place.name))?
-            }
-            Method::PUT | Method::PATCH => {
-                self.server.update_as(resource, &place.namespace, &place.name, &writer, change)?.object
-            }
-            _ => return Err(Status::method_not_allowed(resource, self.method.as_str())),
-        };
-        Ok(ok(&scale::read(resource, &object)))
-    }
-
     fn review(&self, resource: &Resource) -> Answer<Response> {
         if self.method != Method::POST {
             return Err(Status::method_not_allowed(resource, self.method.as_str()));
@@ -480,7 +346,9 @@ impl Call {
         review.set("kind", resource.kind.clone());
         review.set("apiVersion", resource.api_version());
         let plane = self.world.kubernetes().plane(&self.prefix)?;
-        let answer = reviews::answer(&resource.kind, review, &self.user, |token| plane.user(token));
+        let answer = self.server.read(|state| {
+            reviews::answer(&resource.kind, review, &self.user, state, |token| plane.user(token))
+        });
         Ok(respond(StatusCode::CREATED, &answer))
     }
 }

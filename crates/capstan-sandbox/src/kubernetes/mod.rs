@@ -3,8 +3,8 @@
 //! They know resources, not behaviour: who acts on the objects is in [`crate::controllers`]. What they do as the real one does:
 //! discovery, create, read, list (selectors, pages, tables), watch, patches of all kinds, server-side apply with the owners of
 //! fields, status and scale, generations, optimistic locking, finalizers, garbage collection, namespaces, definitions of custom
-//! resources with validation, pruning and defaults, dry runs. What they don't: admission and authorisation by rules (whoever has
-//! a token is an administrator), schemas of built-in kinds, logs and `exec`, older versions of a list's pages.
+//! resources with validation, pruning and defaults, dry runs, roles and their bindings. What they don't: admission by rules,
+//! checks of what built-in kinds hold, logs and `exec`, older versions of a list's pages.
 
 pub(crate) mod api;
 mod builtin;
@@ -16,6 +16,7 @@ pub(crate) mod error;
 mod fields;
 mod form;
 mod http;
+mod kinds;
 mod managed;
 mod names;
 pub(crate) mod object;
@@ -23,6 +24,7 @@ mod openapi;
 mod patch;
 mod protobuf;
 mod prune;
+mod rbac;
 pub(crate) mod registry;
 mod reviews;
 mod route;
@@ -43,13 +45,16 @@ use axum::routing::any;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use self::api::ApiServer;
+use self::api::{ApiServer, Sources};
 use self::error::{Answer, Status};
-use self::reviews::User;
+use self::rbac::User;
 use crate::World;
 use crate::clock::Clock;
 use crate::controllers::{Origin, Queue, Sessions, webhooks};
+use crate::faults::Faults;
 use crate::ids::Ids;
+
+pub(crate) use self::http::refused;
 
 /// The bearer token of the management plane's kubeconfig. The sandbox listens on the loopback and guards nothing.
 const MANAGEMENT_TOKEN: &str = "sandbox-management-token";
@@ -64,6 +69,7 @@ const MANAGEMENT_VERSION: &str = "v1.36.3";
 pub struct Kubernetes {
     clock: Clock,
     ids: Ids,
+    faults: Faults,
     queue: Arc<Queue>,
     sessions: Sessions,
     management: Arc<ApiServer>,
@@ -80,6 +86,15 @@ pub(crate) struct Workload {
     pub(crate) version: String,
     /// False before its first control plane runs, and after the last one is gone.
     pub(crate) reachable: bool,
+    /// Nobody reaches it at the moment, although it runs.
+    pub(crate) down: bool,
+}
+
+impl Workload {
+    /// It runs and is reached.
+    pub(crate) fn answers(&self) -> bool {
+        self.reachable && !self.down
+    }
 }
 
 /// What a request finds behind a path.
@@ -103,20 +118,20 @@ impl Plane {
 
     /// Who holds a token.
     pub(crate) fn user(&self, token: &str) -> Option<User> {
-        let groups = &["system:masters", "system:authenticated"];
-        (token == self.token).then_some(User { name: "kubernetes-admin", groups })
+        if token == self.token { Some(User::administrator()) } else { self.server.holder(token) }
     }
 }
 
 impl Kubernetes {
-    pub(crate) fn new(clock: Clock, ids: Ids) -> Self {
+    pub(crate) fn new(clock: Clock, ids: Ids, faults: Faults) -> Self {
         let queue = Arc::new(Queue::new(clock.clone()));
         let told = Arc::clone(&queue);
         let observer = Box::new(move |event: &store::Event| told.changed(&Origin::Management, event));
         let admission: write::Admission = webhooks::admit;
-        let management =
-            Arc::new(ApiServer::new("management", clock.clone(), ids.clone(), Some(admission), observer));
-        Self { clock, ids, queue, sessions: Sessions::default(), management, workloads: Mutex::default() }
+        let sources = Sources { clock: clock.clone(), ids: ids.clone(), faults: faults.clone() };
+        let management = Arc::new(ApiServer::new("management", sources, Some(admission), observer));
+        let workloads = Mutex::default();
+        Self { clock, ids, faults, queue, sessions: Sessions::default(), management, workloads }
     }
 
     /// The management plane's API server.
@@ -136,7 +151,17 @@ impl Kubernetes {
 
     /// The API server of a workload cluster, whether it answers requests or not.
     pub(crate) fn workload(&self, namespace: &str, name: &str) -> Option<Workload> {
-        self.workloads().get(&(namespace.to_owned(), name.to_owned())).cloned()
+        let workload = self.workloads().get(&(namespace.to_owned(), name.to_owned())).cloned()?;
+        Some(Workload { down: self.faults.is_down(&format!("{namespace}/{name}")), ..workload })
+    }
+
+    /// All API servers, each with its name as faults name it.
+    pub(crate) fn servers(&self) -> Vec<(String, Arc<ApiServer>)> {
+        let workloads = self.workloads();
+        let each = workloads.iter().map(|((namespace, name), workload)| {
+            (format!("{namespace}/{name}"), Arc::clone(&workload.server))
+        });
+        each.chain([("management".to_owned(), Arc::clone(&self.management))]).collect()
     }
 
     /// The API server of a workload cluster, made if there is none.
@@ -147,9 +172,11 @@ impl Kubernetes {
             let origin = Origin::Workload(namespace.to_owned(), name.to_owned());
             let observer = Box::new(move |event: &store::Event| told.changed(&origin, event));
             let called = format!("{namespace}/{name}");
-            let server =
-                Arc::new(ApiServer::new(&called, self.clock.clone(), self.ids.clone(), None, observer));
-            Workload { server, token: self.ids.secret(32), version: version.to_owned(), reachable: false }
+            let sources =
+                Sources { clock: self.clock.clone(), ids: self.ids.clone(), faults: self.faults.clone() };
+            let server = Arc::new(ApiServer::new(&called, sources, None, observer));
+            let (token, version) = (self.ids.secret(32), version.to_owned());
+            Workload { server, token, version, reachable: false, down: false }
         };
         workloads.entry((namespace.to_owned(), name.to_owned())).or_insert_with(make).clone()
     }
@@ -179,7 +206,7 @@ impl Kubernetes {
         let mut segments = prefix.split('/').skip(2);
         let (namespace, name) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
         match self.workload(namespace, name) {
-            Some(Workload { server, token, version, reachable: true }) => {
+            Some(Workload { server, token, version, reachable: true, .. }) => {
                 Ok(Plane { server, version, token })
             }
             Some(_) => Err(Status::unavailable(format!(

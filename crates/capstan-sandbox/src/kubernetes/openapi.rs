@@ -1,9 +1,10 @@
-//! OpenAPI v3: enough for `kubectl apply` (may it ask for field validation?) and `kubectl explain` of custom resources.
+//! OpenAPI: enough for `kubectl apply` (may it ask for field validation?) and `kubectl explain` of custom resources.
 //!
-//! Built-in kinds have no schema here; theirs says so.
+//! Built-in kinds have their fields, and no words about them. Version 2, which clients take in protobuf only, names no kind at all.
 
 use serde_json::{Map, Value, json};
 
+use super::kinds;
 use super::registry::{Registry, Resource};
 
 /// `/openapi/v3`: the documents, one per group and version. `prefix`: where the API server is mounted.
@@ -20,6 +21,17 @@ pub(crate) fn index(registry: &Registry, prefix: &str, revision: u64) -> Value {
     json!({"paths": paths})
 }
 
+/// `/openapi/v2`: a document without definitions, as `openapi.v2.Document` of gnostic.
+pub(crate) fn older(version: &str) -> Vec<u8> {
+    let field = |number: u8, value: &[u8]| {
+        // Texts of a few bytes: their length fits into one.
+        let length = u8::try_from(value.len()).unwrap_or(0x7f) & 0x7f;
+        [&[number << 3 | 2, length], value].concat()
+    };
+    let info = [field(1, b"Kubernetes"), field(2, version.as_bytes())].concat();
+    [field(1, b"2.0"), field(2, &info)].concat()
+}
+
 /// The document of a group and version.
 pub(crate) fn document(registry: &Registry, group: &str, version: &str) -> Option<Value> {
     let mut paths = Map::new();
@@ -28,7 +40,16 @@ pub(crate) fn document(registry: &Registry, group: &str, version: &str) -> Optio
         let root = if group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{group}/{version}") };
         let scope = if resource.namespaced { "/namespaces/{namespace}" } else { "" };
         paths.insert(format!("{root}{scope}/{}/{{name}}", resource.plural), operations(resource));
-        schemas.insert(schema_name(resource), schema(resource));
+        let name = schema_name(resource);
+        if let Some(kind) = resource.built_in() {
+            kinds::describe(kind, &mut schemas);
+        }
+        if let Some(schema) = &resource.schema {
+            schemas.insert(name.clone(), (**schema).clone());
+        }
+        if let Some(schema) = schemas.get_mut(&name).filter(|schema| schema.is_object()) {
+            schema["x-kubernetes-group-version-kind"] = json!([kind(resource)]);
+        }
     }
     let info = json!({"title": "Kubernetes (simulated)", "version": "unversioned"});
     (!paths.is_empty()).then(
@@ -37,11 +58,11 @@ pub(crate) fn document(registry: &Registry, group: &str, version: &str) -> Optio
 }
 
 fn schema_name(resource: &Resource) -> String {
-    let mut words: Vec<&str> = resource.group.split('.').filter(|word| !word.is_empty()).collect();
-    words.reverse();
-    if words.is_empty() {
-        words = vec!["io", "k8s", "api", "core"];
+    if let Some(kind) = resource.built_in() {
+        return kinds::schema_name(kind);
     }
+    let mut words: Vec<&str> = resource.group.split('.').collect();
+    words.reverse();
     format!("{}.{}.{}", words.join("."), resource.version, resource.kind)
 }
 
@@ -61,14 +82,4 @@ fn operations(resource: &Resource) -> Value {
     json!({"get": {"x-kubernetes-action": "get", "x-kubernetes-group-version-kind": kind(resource), "responses": responses},
            "patch": {"x-kubernetes-action": "patch", "x-kubernetes-group-version-kind": kind(resource), "parameters": parameters,
                      "requestBody": body, "responses": responses}})
-}
-
-fn schema(resource: &Resource) -> Value {
-    let mut schema = match &resource.schema {
-        Some(schema) => (**schema).clone(),
-        None => json!({"type": "object", "description": "The sandbox has no schema of built-in kinds.",
-            "properties": {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}}}),
-    };
-    schema["x-kubernetes-group-version-kind"] = json!([kind(resource)]);
-    schema
 }

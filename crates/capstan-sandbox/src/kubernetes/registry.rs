@@ -6,6 +6,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::builtin;
+use super::kinds;
+use super::object::Object;
+use super::prune::prune_object;
 
 /// A resource in one version, as discovery describes it.
 #[derive(Debug, Clone)]
@@ -64,6 +67,20 @@ impl Resource {
     /// True for resources that came from a `CustomResourceDefinition`.
     pub(crate) fn is_custom(&self) -> bool {
         self.schema.is_some()
+    }
+
+    /// The type of a built-in kind (see [`kinds`]).
+    pub(crate) fn built_in(&self) -> Option<&'static str> {
+        if self.is_custom() { None } else { kinds::of(&self.group, &self.version, &self.kind) }
+    }
+
+    /// Takes the fields out that the kind doesn't have, and names them.
+    pub(crate) fn prune(&self, object: &mut Object) -> Vec<String> {
+        match (&self.schema, self.built_in()) {
+            (Some(schema), _) => prune_object(object, schema),
+            (None, Some(kind)) => kinds::prune_object(object, kind),
+            (None, None) => Vec::new(),
+        }
     }
 
     /// The verbs that discovery lists.

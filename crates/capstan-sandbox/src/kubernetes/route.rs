@@ -22,6 +22,8 @@ pub(crate) enum Target {
         group: String,
         version: String,
     },
+    /// `/openapi/v2`
+    OlderOpenApi,
     /// `/openapi/v3`
     OpenApi,
     /// `/openapi/v3/api/v1` or `/openapi/v3/apis/GROUP/VERSION`
@@ -60,6 +62,7 @@ pub(crate) fn parse(path: &str) -> (Target, String) {
         ["apis", group, version] => {
             Target::Resources { group: (*group).to_owned(), version: (*version).to_owned() }
         }
+        ["openapi", "v2"] => Target::OlderOpenApi,
         ["openapi", "v3"] => Target::OpenApi,
         ["openapi", "v3", "api", version] => {
             Target::OpenApiDocument { group: String::new(), version: (*version).to_owned() }
@@ -86,7 +89,7 @@ fn place(group: &str, version: &str, rest: &[&str]) -> Target {
         rest => ("", rest),
     };
     let text = |index: usize| rest.get(index).map(|segment| (*segment).to_owned()).unwrap_or_default();
-    if rest.len() > 3 {
+    if rest.len() > 3 && rest.get(2) != Some(&"proxy") {
         return Target::Unknown;
     }
     Target::Resource(Place {
@@ -100,6 +103,12 @@ fn place(group: &str, version: &str, rest: &[&str]) -> Target {
 }
 
 impl Place {
+    /// A subresource of what a kubelet runs or reaches.
+    pub(crate) fn reaches_containers(&self) -> bool {
+        let proxied = matches!(self.plural.as_str(), "services" | "nodes") && self.subresource == "proxy";
+        self.group.is_empty() && (self.plural == "pods" || proxied)
+    }
+
     fn template(&self) -> String {
         let Self { group, version, plural, .. } = self;
         let mut path =

@@ -104,6 +104,12 @@ impl State {
         Ok(self.log.range(from..))
     }
 
+    /// Nobody can go on from a revision of before.
+    pub(crate) fn forget_history(&mut self) {
+        self.log.clear();
+        self.forgotten = self.revision;
+    }
+
     /// Stores a state of an object under a new revision.
     pub(crate) fn put(&mut self, resource: &Arc<str>, mut object: Object) -> Arc<Object> {
         self.revision += 1;

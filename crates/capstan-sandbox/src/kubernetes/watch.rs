@@ -1,6 +1,7 @@
 //! Watches: a stream of the changes of one resource.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::api::ApiServer;
+use super::api::{ApiServer, Latest};
 use super::error::Status;
 use super::form::Form;
 use super::object::{Object, Read as _};
@@ -38,7 +39,9 @@ pub(crate) struct Watch {
 
 struct Running {
     watch: Watch,
-    latest: watch::Receiver<u64>,
+    latest: watch::Receiver<Latest>,
+    /// Of the API server when the watch began.
+    restarts: u32,
     revision: u64,
     ready: VecDeque<Bytes>,
     ends: Instant,
@@ -49,13 +52,21 @@ impl Watch {
     /// The body of the answer: one JSON object a line.
     pub(crate) fn stream(self) -> Body {
         let latest = self.server.subscribe();
+        let restarts = latest.borrow().restarts;
         let ends = Instant::now() + self.timeout;
-        let mut running =
-            Running { latest, revision: 0, ready: VecDeque::new(), ends, ended: false, watch: self };
+        let mut running = Running {
+            latest,
+            restarts,
+            revision: 0,
+            ready: VecDeque::new(),
+            ends,
+            ended: false,
+            watch: self,
+        };
         running.start();
         let lines = futures::stream::unfold(running, |mut running| async move {
             let line = running.next().await?;
-            Some((Ok::<_, std::convert::Infallible>(line), running))
+            Some((line, running))
         });
         Body::from_stream(lines)
     }
@@ -107,13 +118,18 @@ impl Running {
         self.line("BOOKMARK", &object);
     }
 
-    async fn next(&mut self) -> Option<Bytes> {
+    /// The next line; an error cuts the connection.
+    async fn next(&mut self) -> Option<io::Result<Bytes>> {
         loop {
             if let Some(line) = self.ready.pop_front() {
-                return Some(line);
+                return Some(Ok(line));
             }
             if self.ended {
                 return None;
+            }
+            if self.latest.borrow().restarts != self.restarts {
+                self.ended = true;
+                return Some(Err(io::ErrorKind::ConnectionAborted.into()));
             }
             self.collect();
             if !self.ready.is_empty() {

@@ -9,6 +9,7 @@ use super::managed::Manager;
 use super::object::{Object, Read as _, Write as _};
 use super::registry::Resource;
 use super::store::Address;
+use crate::faults::Faults;
 
 /// What a webhook is asked about.
 pub(crate) enum Review<'a> {
@@ -25,8 +26,8 @@ pub(crate) enum Review<'a> {
     Delete,
 }
 
-/// The webhooks of a plane: they fill in defaults and refuse.
-pub(crate) type Admission = fn(&Resource, Review<'_>) -> Answer<()>;
+/// The webhooks of a plane: they fill in defaults and refuse, or cannot be reached.
+pub(crate) type Admission = fn(&Resource, Review<'_>, &Faults) -> Answer<()>;
 
 /// How unknown fields are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

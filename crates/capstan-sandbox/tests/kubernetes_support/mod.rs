@@ -58,6 +58,20 @@ impl Plane {
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
+    /// A request that may find nobody.
+    pub async fn try_get(&self, path: &str) -> reqwest::Result<u16> {
+        let response = self.client.get(self.url(path)).bearer_auth(&self.token).send().await?;
+        Ok(response.status().as_u16())
+    }
+
+    /// A request of the administrator's on behalf of somebody.
+    pub async fn get_as(&self, user: &str, path: &str) -> Answer {
+        let request = self.client.get(self.url(path)).bearer_auth(&self.token);
+        let response = request.header("impersonate-user", user).send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, serde_json::from_str(&response.text().await.unwrap()).unwrap())
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, "", None).await
     }
@@ -202,6 +216,42 @@ pub fn manifests(clouds: &str, name: &str, control_planes: i64, workers: i64, ve
             "spec": {"template": {"spec": {"joinConfiguration": registration}}}}),
         machine_template(name, &group, "SCS-2V-4-20s", version),
     ]
+}
+
+/// A watch, line by line.
+pub struct Watch {
+    response: reqwest::Response,
+    text: String,
+}
+
+impl Watch {
+    pub async fn start(plane: &Plane, path: &str) -> Self {
+        let kubeconfig = plane.sandbox.kubeconfig();
+        let token = kubeconfig.lines().find_map(|line| line.trim().strip_prefix("token: ")).unwrap();
+        let response = reqwest::Client::new().get(plane.url(path)).bearer_auth(token).send().await.unwrap();
+        Self { response, text: String::new() }
+    }
+
+    /// The next event; nothing once the watch has ended.
+    pub async fn next(&mut self) -> Option<Value> {
+        while !self.text.contains('\n') {
+            let chunk = self.response.chunk().await.unwrap()?;
+            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+        let (line, rest) = self.text.split_once('\n').unwrap();
+        let event = serde_json::from_str(line).unwrap();
+        self.text = rest.to_owned();
+        Some(event)
+    }
+
+    pub async fn kind(&mut self) -> String {
+        self.next().await.map_or_else(String::new, |event| event["type"].as_str().unwrap().to_owned())
+    }
+
+    /// Whether the connection breaks before anything else comes.
+    pub async fn is_cut(&mut self) -> bool {
+        self.response.chunk().await.is_err()
+    }
 }
 
 /// A program of the test bed, if it was built.
