@@ -7,19 +7,11 @@ pub(crate) fn openstack(error: capstan_openstack::Error) -> Failure {
     let hint = error.hint();
     // A lost answer and a conflict are settled by looking again.
     let again = error.is_transient() || error.is_uncertain() || error.is_conflict();
-    let failure = if again { Failure::transient(error) } else { Failure::permanent(error) };
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    Failure::of(error, again, hint)
 }
 
 /// An error of the Kubernetes client.
 pub(crate) fn kubernetes(error: capstan_kube::Error) -> Failure {
-    let hint = error.hint();
-    let failure = if error.is_transient() { Failure::transient(error) } else { Failure::permanent(error) };
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    let (again, hint) = (error.is_transient(), error.hint());
+    Failure::of(error, again, hint)
 }

@@ -96,7 +96,8 @@ pub async fn register(project: &Project, registration: &Registration, cx: &StepC
     if all.iter().any(|image| image.name == registration.name && image.status == "active") {
         return Ok(());
     }
-    let source = source::open(registration).await?;
+    let client = project.cloud().outside_client().map_err(failure::openstack)?;
+    let source = source::open(registration, &client).await?;
     let length = source.length;
     let images = project.cloud().image().map_err(failure::openstack)?;
     let made = images.create(&new_image(registration)).await;

@@ -19,8 +19,6 @@ pub enum ClusterPhase {
     Updating,
     /// It was there, and something of it is not well.
     Degraded,
-    /// A person must act before it goes on.
-    Blocked,
     /// It is being taken away.
     Deleting,
 }
@@ -64,16 +62,10 @@ pub struct Condition {
 pub mod condition_type {
     /// The cluster is there and as wanted.
     pub const AVAILABLE: &str = "Available";
-    /// Everything that it needs was found, or what was missing is named.
-    pub const PREFLIGHT: &str = "PreflightPassed";
-    /// Credentials, image and server groups are there.
-    pub const PREREQUISITES: &str = "PrerequisitesReady";
     /// The OpenStack provider has made network and API endpoint.
     pub const INFRASTRUCTURE: &str = "InfrastructureReady";
     /// The first control plane machine answers.
     pub const CONTROL_PLANE_INITIALIZED: &str = "ControlPlaneInitialized";
-    /// All nodes are ready.
-    pub const NODES: &str = "NodesReady";
 }
 
 /// How many machines of a group there are.
@@ -162,7 +154,6 @@ impl fmt::Display for ClusterPhase {
             Self::Available => "Available",
             Self::Updating => "Updating",
             Self::Degraded => "Degraded",
-            Self::Blocked => "Blocked",
             Self::Deleting => "Deleting",
         })
     }
@@ -174,7 +165,7 @@ mod tests {
 
     fn condition(status: ConditionStatus, time: &str) -> Condition {
         Condition {
-            condition_type: condition_type::NODES.into(),
+            condition_type: condition_type::INFRASTRUCTURE.into(),
             status,
             reason: "Reason".into(),
             message: String::new(),
@@ -189,10 +180,10 @@ mod tests {
         status.set_condition(condition(ConditionStatus::False, "2026-01-01T00:00:00Z"));
         status.set_condition(condition(ConditionStatus::False, "2026-01-02T00:00:00Z"));
         assert_eq!(status.conditions[0].last_transition_time, "2026-01-01T00:00:00Z");
-        assert!(!status.holds(condition_type::NODES));
+        assert!(!status.holds(condition_type::INFRASTRUCTURE));
         status.set_condition(condition(ConditionStatus::True, "2026-01-03T00:00:00Z"));
         assert_eq!(status.conditions[0].last_transition_time, "2026-01-03T00:00:00Z");
-        assert!(status.holds(condition_type::NODES));
+        assert!(status.holds(condition_type::INFRASTRUCTURE));
         assert_eq!(status.conditions.len(), 1);
     }
 

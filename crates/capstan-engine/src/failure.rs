@@ -21,6 +21,11 @@ impl Failure {
         Self { error: error.into(), hints: Vec::new(), transient: true }
     }
 
+    /// An error of a client that knows whether another try may help, and the way out if it knows one.
+    pub fn of(error: impl Into<Box<dyn Error + Send + Sync>>, transient: bool, hint: Option<String>) -> Self {
+        Self { error: error.into(), hints: hint.into_iter().collect(), transient }
+    }
+
     /// Adds a way out.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -29,9 +29,3 @@ pub use kube::core::DynamicObject;
 
 /// Capstan's field manager in server-side apply.
 pub const MANAGER: &str = "capstan";
-
-/// The label that names the fleet on every object of ours.
-pub const FLEET_LABEL: &str = "capstan.dev/fleet";
-
-/// The label that names the workload cluster on every object of ours.
-pub const CLUSTER_LABEL: &str = "capstan.dev/cluster";

@@ -210,9 +210,8 @@ impl Component for Provider {
 
 /// An error of the Kubernetes client as the failure of a step.
 pub(crate) fn failure(error: Error) -> Failure {
-    let hint = error.hint();
-    let failure = if error.is_transient() { Failure::transient(error) } else { Failure::permanent(error) };
-    hint.into_iter().fold(failure, Failure::hint)
+    let (again, hint) = (error.is_transient(), error.hint());
+    Failure::of(error, again, hint)
 }
 
 fn judge(kind: ProviderKind, minimum: &MinimumVersion, seen: &Seen) -> Verdict<PlannedChange> {

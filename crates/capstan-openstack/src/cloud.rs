@@ -15,7 +15,7 @@ use crate::catalog::{ServiceType, version_root};
 use crate::compute::Compute;
 use crate::config::CloudConfig;
 use crate::error::{Error, Result};
-use crate::http_clients::HttpClients;
+use crate::http_clients::{HttpClients, outside};
 use crate::identity::Identity;
 use crate::image::Images;
 use crate::load_balancer::LoadBalancers;
@@ -93,6 +93,15 @@ impl Cloud {
     #[must_use]
     pub fn calls(&self) -> Calls {
         self.0.calls.read()
+    }
+
+    /// An HTTP client for addresses outside of the cloud, such as the source of an image: through the same proxy, with
+    /// the system's certificates, and never with a token.
+    ///
+    /// # Errors
+    /// An unusable proxy.
+    pub fn outside_client(&self) -> Result<reqwest::Client> {
+        outside(&self.0.options)
     }
 
     /// Users, tokens, application credentials.

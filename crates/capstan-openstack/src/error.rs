@@ -261,6 +261,8 @@ impl Error {
         match self {
             Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Stalled { .. } => true,
             Self::Api(error) => error.is_transient(),
+            // A source that broke off may last the next time; one whose data is wrong won't be right.
+            Self::Source { source, .. } => source.kind() == std::io::ErrorKind::ConnectionAborted,
             Self::Login { source, .. } => source.is_transient(),
             Self::Uncertain { source, .. } => source.is_transient(),
             _ => false,
@@ -273,6 +275,9 @@ impl Error {
         match self {
             Self::Config(error) => error.hint(),
             Self::Api(error) => error.hint(),
+            Self::Setup(_) => Some(
+                "install the system's certificates (the package `ca-certificates`) or name a file with SSL_CERT_FILE, and check the proxy's address".into(),
+            ),
             Self::Login { .. } if self.is_login_with_unknown() => {
                 Some("the application credential was removed, or belongs to another cloud".into())
             }

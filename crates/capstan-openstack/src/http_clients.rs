@@ -40,6 +40,17 @@ impl HttpClients {
     }
 }
 
+/// A client for what is not in the cloud: the cloud's proxy, the system's certificates, redirects, and limits on
+/// standing still instead of one on the whole.
+pub(crate) fn outside(options: &Options) -> Result<Client> {
+    let builder = Client::builder()
+        .user_agent(&options.user_agent)
+        .connect_timeout(options.connect_limit)
+        .read_timeout(options.upload_idle_limit)
+        .no_proxy();
+    with_proxy(builder, options)?.build().map_err(Error::Setup)
+}
+
 fn with_proxy(builder: ClientBuilder, options: &Options) -> Result<ClientBuilder> {
     let Some(proxy) = &options.proxy else { return Ok(builder) };
     let made = reqwest::Proxy::all(&proxy.url).map_err(Error::Setup)?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use capstan_clusters::{Plane, Project, Subject};
 use capstan_core::documents::{ResolvedCluster, WorkloadClusterSpec};
+use capstan_core::names;
 use capstan_core::status::WorkloadClusterStatus;
 use capstan_engine::{Clock, Direction};
 use capstan_kube::connect::{self, ConnectError, Connection};
@@ -115,7 +116,7 @@ impl World {
         let fleet = self.folder.loaded.name();
         let ours = |object: &DynamicObject| {
             let labels = object.metadata.labels.as_ref();
-            labels.and_then(|labels| labels.get(capstan_kube::FLEET_LABEL)).is_some_and(|name| name == fleet)
+            labels.and_then(|labels| labels.get(names::FLEET_LABEL)).is_some_and(|name| name == fleet)
         };
         let objects = self.plane.mirror().list(&Kind::WORKLOAD_CLUSTER, None);
         let mut recorded: Vec<_> =

@@ -15,6 +15,9 @@ use super::Registration;
 /// How much is read from a file at once.
 const CHUNK: usize = 256 * 1024;
 
+/// Who sits behind a proxy sees the same error as who has mistyped the address.
+const PROXY_HINT: &str = "a proxy is taken from HTTPS_PROXY and NO_PROXY";
+
 type Data = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 /// Data on its way.
@@ -24,8 +27,8 @@ pub(super) struct Source {
     pub(super) length: u64,
 }
 
-/// Opens the source; its data is checked while it is read.
-pub(super) async fn open(registration: &Registration) -> Result<Source, Failure> {
+/// Opens the source; its data is checked while it is read. `client` is for sources that are addresses.
+pub(super) async fn open(registration: &Registration, client: &reqwest::Client) -> Result<Source, Failure> {
     let (data, length): (Data, u64) = match &registration.source {
         ImageSource::File(path) => {
             let path = registration.folder.join(path);
@@ -37,22 +40,40 @@ pub(super) async fn open(registration: &Registration) -> Result<Source, Failure>
             let length = file.metadata().await.map_err(failed)?.len();
             (Box::pin(ReaderStream::with_capacity(file, CHUNK)), length)
         }
-        ImageSource::Http(address) => {
-            let answer = reqwest::get(address).await.and_then(reqwest::Response::error_for_status);
-            let answer = answer.map_err(|error| Failure::permanent(error).hint("check `image.source`"))?;
-            let length = answer.content_length().ok_or_else(|| {
-                Failure::permanent(io::Error::other(format!(
-                    "`{address}` doesn't tell the length of its data"
-                )))
-            })?;
-            (Box::pin(answer.bytes_stream().map_err(io::Error::other)), length)
-        }
+        ImageSource::Http(address) => download(address, client).await?,
     };
     let data = match &registration.sha256 {
         Some(sum) => verified(data, sum),
         None => data,
     };
     Ok(Source { data, length })
+}
+
+/// Begins a download.
+async fn download(address: &str, client: &reqwest::Client) -> Result<(Data, u64), Failure> {
+    let answer = client.get(address).send().await.and_then(reqwest::Response::error_for_status);
+    let answer = answer.map_err(|error| {
+        // The address is the document's: it is shown as it stands there, and not as the redirects ended.
+        let hint =
+            format!("check `image.source` (`{address}`), and whether this machine reaches it; {PROXY_HINT}");
+        let again = error.is_timeout() || error.status().is_some_and(may_recover);
+        let error = error.without_url();
+        let failure = if again { Failure::transient(error) } else { Failure::permanent(error) };
+        failure.hint(hint)
+    })?;
+    let length = answer.content_length().ok_or_else(|| {
+        let untold = format!("`{address}` doesn't tell the length of its data");
+        Failure::permanent(io::Error::other(untold))
+            .hint("name a source that does, or download it and name the file")
+    })?;
+    let broken =
+        |error: reqwest::Error| io::Error::new(io::ErrorKind::ConnectionAborted, error.without_url());
+    Ok((Box::pin(answer.bytes_stream().map_err(broken)), length))
+}
+
+/// Whether a server that answers so may answer otherwise in a while.
+fn may_recover(status: reqwest::StatusCode) -> bool {
+    matches!(status.as_u16(), 429 | 502..=504)
 }
 
 /// Hands every piece on when the next one has come, and the last one only if the sum of all is right: an image whose
