@@ -139,6 +139,17 @@ impl Clock {
         true
     }
 
+    /// Waits until so much simulated time has passed.
+    pub(crate) async fn pass(&self, span: Duration) {
+        let (done, passed) = tokio::sync::oneshot::channel();
+        self.after(span, move |_| {
+            // Whoever waited may have gone away meanwhile.
+            let _ = done.send(());
+        });
+        // An event that is dropped with the world ends the wait, too.
+        let _ = passed.await;
+    }
+
     /// How many events wait.
     #[must_use]
     pub fn pending(&self) -> usize {

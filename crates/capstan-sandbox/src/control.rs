@@ -5,13 +5,13 @@ use std::time::Duration;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, put};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::faults::{Fault, FaultReport};
-use crate::{Inventory, Requests, World};
+use crate::{Inventory, Requests, World, strangers};
 
 pub(crate) fn router() -> Router<World> {
     Router::new()
@@ -23,6 +23,7 @@ pub(crate) fn router() -> Router<World> {
         .route("/_sandbox/faults/{id}", delete(remove_fault))
         .route("/_sandbox/quotas", put(set_quota))
         .route("/_sandbox/tokens", delete(expire_tokens))
+        .route("/_sandbox/strangers", post(plant_strangers))
         .route("/_sandbox/clouds.yaml", get(clouds))
         .route("/_sandbox/kubeconfig", get(kubeconfig))
 }
@@ -38,7 +39,7 @@ pub(crate) fn clouds_yaml(base_url: &str) -> String {
 
 async fn index() -> Json<Value> {
     Json(
-        json!({"routes": ["inventory", "requests", "time", "faults", "quotas", "tokens", "clouds.yaml", "kubeconfig"]}),
+        json!({"routes": ["inventory", "requests", "time", "faults", "quotas", "tokens", "strangers", "clouds.yaml", "kubeconfig"]}),
     )
 }
 
@@ -120,6 +121,19 @@ async fn set_quota(State(world): State<World>, Json(request): Json<SetQuota>) ->
 async fn expire_tokens(State(world): State<World>) -> StatusCode {
     world.openstack().expire_tokens();
     StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Strangers {
+    name: String,
+}
+
+async fn plant_strangers(State(world): State<World>, Json(request): Json<Strangers>) -> Response {
+    match strangers::plant(&world, &request.name) {
+        Ok(planted) => (StatusCode::CREATED, Json(planted)).into_response(),
+        Err(error) => (StatusCode::CONFLICT, error.message).into_response(),
+    }
 }
 
 async fn clouds(State(world): State<World>) -> String {

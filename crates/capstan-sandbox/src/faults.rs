@@ -1,8 +1,9 @@
 //! Things that go wrong because somebody asked for it: in process ([`Faults`]) and over HTTP (`/_sandbox/faults`).
 
+mod cloud;
 mod kubernetes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,8 @@ type Listener = Box<dyn Fn(&Fault, bool) + Send + Sync>;
 struct Inner {
     next: u64,
     active: BTreeMap<u64, Active>,
+    /// Servers whose ports are left behind: Nova and CAPO ask one after the other.
+    leaking: BTreeSet<String>,
 }
 
 struct Active {
@@ -58,11 +61,99 @@ pub enum Fault {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         times: Option<u32>,
     },
+    /// No host takes a server: it ends in ERROR before it has a host, ports or volumes.
+    #[serde(rename_all = "camelCase")]
+    NoValidHost {
+        /// Its name; `*` stands for any characters.
+        name: String,
+        /// How many servers; any number if not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        times: Option<u32>,
+    },
+    /// The ports of a server are left behind when it goes: Nova's own, and those that CAPO made for it.
+    #[serde(rename_all = "camelCase")]
+    PortLeak {
+        /// The server's name; `*` stands for any characters.
+        name: String,
+        /// How many servers; any number if not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        times: Option<u32>,
+    },
     /// A load balancer stays in its PENDING state until the fault is removed.
     #[serde(rename_all = "camelCase")]
     LoadBalancer {
         /// Its name; `*` stands for any characters.
         name: String,
+    },
+    /// A change of a load balancer (or of a part of it) ends in ERROR instead of ACTIVE.
+    #[serde(rename_all = "camelCase")]
+    LoadBalancerError {
+        /// Its name; `*` stands for any characters.
+        name: String,
+        /// How many changes; any number if not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        times: Option<u32>,
+    },
+    /// A volume or a snapshot stays in `deleting` until the fault is removed.
+    #[serde(rename_all = "camelCase")]
+    VolumeDelete {
+        /// Its name; `*` stands for any characters.
+        name: String,
+    },
+    /// A limit of all projects is another one after some creates: somebody else lowered it, or used it up.
+    #[serde(rename_all = "camelCase")]
+    Quota {
+        /// `compute`, `network`, `volume`, `load-balancer`.
+        service: String,
+        /// `cores`, `port`, `gigabytes`, ...
+        resource: String,
+        /// Creates of that kind that are still measured by the old limit.
+        #[serde(default)]
+        after: u32,
+        /// The limit from then on; it may be below what is used.
+        #[serde(default)]
+        limit: i64,
+    },
+    /// A port that nobody looks after turns up in a network as soon as that has a subnet. It keeps both from being removed.
+    #[serde(rename_all = "camelCase")]
+    StrayPort {
+        /// The network's name; `*` stands for any characters.
+        network: String,
+        /// Another project's, else an orphan of the network's own.
+        #[serde(default)]
+        foreign: bool,
+        /// How many networks; any number if not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        times: Option<u32>,
+    },
+    /// A second resource of the same name is made beside one: somebody else made it, or a proxy repeated the request.
+    #[serde(rename_all = "camelCase")]
+    Twin {
+        /// What it is: `network`, `router`, `server`, `server_group`, `image`, `volume`, `loadbalancer`, ...
+        resource: String,
+        /// Its name; `*` stands for any characters.
+        name: String,
+        /// How many; any number if not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        times: Option<u32>,
+    },
+    /// An application credential ends in the middle of the work that is done with it.
+    #[serde(rename_all = "camelCase")]
+    Credential {
+        /// Its name; `*` stands for any characters.
+        name: String,
+        /// Requests with its tokens that are still answered.
+        #[serde(default)]
+        after: u32,
+        /// Removed by its owner, else expired.
+        #[serde(default)]
+        revoked: bool,
+    },
+    /// A service is not in the catalog.
+    #[serde(rename_all = "camelCase")]
+    Catalog {
+        /// `load-balancer`, ...
+        without: String,
     },
     /// Something of Kubernetes' goes wrong.
     Kubernetes(KubernetesFault),
@@ -123,6 +214,11 @@ pub enum Effect {
     Delay {
         /// Milliseconds.
         millis: u64,
+    },
+    /// Handled after so many seconds of simulated time. With a clock that is stepped by hand it waits for the step.
+    Slow {
+        /// Seconds.
+        seconds: u64,
     },
     /// Refused by an API server before anything happened, in its own words.
     Refuse {
@@ -223,11 +319,6 @@ impl Faults {
         self.add(Fault::Request { matching, effect })
     }
 
-    /// The next server of that name (`*` stands for any characters) ends in ERROR with this message.
-    pub fn next_server_fails(&self, name: &str, message: &str) -> u64 {
-        self.add(Fault::Server { name: name.to_owned(), message: message.to_owned(), times: Some(1) })
-    }
-
     /// The faults in force and what they have done.
     #[must_use]
     pub fn list(&self) -> Vec<FaultReport> {
@@ -251,7 +342,10 @@ impl Faults {
 
     /// Takes all away.
     pub fn clear(&self) {
-        let removed = std::mem::take(&mut self.lock().active);
+        let mut inner = self.lock();
+        inner.leaking.clear();
+        let removed = std::mem::take(&mut inner.active);
+        drop(inner);
         removed.values().for_each(|active| self.tell(&active.fault, false));
     }
 
@@ -275,29 +369,35 @@ impl Faults {
         effects
     }
 
-    /// The fault message if a server of this name is to end in ERROR.
-    pub(crate) fn on_server(&self, name: &str) -> Option<String> {
+    /// Counts an occasion of the first fault that `pick` takes and that strikes, and gives what it says.
+    fn strike<T>(&self, pick: impl Fn(&Fault) -> Option<Occasion<T>>) -> Option<T> {
         let mut inner = self.lock();
         inner.active.values_mut().find_map(|active| {
-            let Fault::Server { name: pattern, message, times } = &active.fault else { return None };
-            if !glob(pattern, name) {
-                return None;
-            }
-            let (times, message) = (*times, message.clone());
-            active.strikes(1, times).then_some(message)
+            let Occasion { after, times, what } = pick(&active.fault)?;
+            active.strikes(after + 1, times).then_some(what)
         })
     }
 
-    /// Whether a load balancer of this name is to stay PENDING.
-    pub(crate) fn load_balancer_is_stuck(&self, name: &str) -> bool {
-        let inner = self.lock();
-        let stuck = |active: &Active| matches!(&active.fault, Fault::LoadBalancer { name: pattern } if glob(pattern, name));
-        inner.active.values().any(stuck)
+    /// Whether a fault for which `pick` holds is in force: one that lasts.
+    fn lasts(&self, pick: impl Fn(&Fault) -> bool) -> bool {
+        let mut inner = self.lock();
+        let Some(active) = inner.active.values_mut().find(|active| pick(&active.fault)) else { return false };
+        active.struck = active.struck.max(1);
+        true
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// When a fault strikes, and what it says then.
+struct Occasion<T> {
+    /// Occasions that it lets pass.
+    after: u32,
+    /// How many it strikes from there on; none given: all.
+    times: Option<u32>,
+    what: T,
 }
 
 /// `*` in the pattern stands for any characters.

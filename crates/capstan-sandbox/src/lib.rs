@@ -25,6 +25,7 @@ mod inventory;
 mod journal;
 pub mod kubernetes;
 pub mod openstack;
+mod strangers;
 mod world;
 
 use std::net::SocketAddr;
@@ -126,6 +127,14 @@ impl Sandbox {
     pub fn set_quota(&self, service: &str, resource: &str, limit: i64) {
         // The project is part of the seed: it is there.
         let _ = self.world.openstack().set_quota("demo", service, resource, limit);
+    }
+
+    /// Makes resources of somebody else in the project `demo` that look like those of a cluster of this name, and tells which.
+    ///
+    /// # Errors
+    /// As the services', e.g. if a quota is short or they are there already.
+    pub fn plant_strangers(&self, name: &str) -> Result<Inventory, openstack::ApiError> {
+        strangers::plant(&self.world, name)
     }
 
     /// What has been requested so far.

@@ -193,6 +193,10 @@ impl<'w> Cloud<'w> {
     ) -> CloudResult<(axum::http::response::Parts, Value)> {
         let url = format!("{}{path}", self.world.base_url());
         let refused = |error: &dyn std::fmt::Display| CloudError::new(format!("{method} \"{url}\": {error}"));
+        let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        if self.world.faults().catalog_lacks(if service == "volume" { "block-storage" } else { service }) {
+            return Err(CloudError::new("No suitable endpoint could be found in the service catalog."));
+        }
         let request = Request::builder()
             .method(method.clone())
             .uri(path)

@@ -403,6 +403,9 @@ impl Work<'_, '_> {
             return Err(Stop::Wait(BUILDING));
         }
         self.delete_volumes()?;
+        if self.scope.world.faults().ports_leak(&self.scope.name) {
+            return Ok(());
+        }
         for port in self.object.items("status.resources.ports") {
             self.cloud.delete_if_there(&format!("/network/v2.0/ports/{}", port.text("id")))?;
         }

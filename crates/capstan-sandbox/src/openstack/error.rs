@@ -1,9 +1,12 @@
 //! Refusals of the cloud: one type for all services, rendered in each service's own shape.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+
+use super::query::is_utf8;
 
 /// A refusal, as the service would word it. In process it is a value; over HTTP each service renders it in its own shape.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +92,43 @@ impl Shape {
         }
     }
 
+    /// Refuses URLs that are not UTF-8, and bodies that say they are something else than JSON, as the service does.
+    pub(super) fn check_form(self, service: &str, request: &Request) -> Result<(), ApiError> {
+        let malformed = "The server could not comply with the request since it is either malformed or otherwise incorrect.";
+        if !is_utf8(request.uri().path()) {
+            return Err(ApiError::new(400, "HTTPBadRequest", malformed));
+        }
+        if !request.uri().query().is_none_or(is_utf8) {
+            let text = if service == "compute" { "Query string is not UTF-8 encoded" } else { malformed };
+            return Err(ApiError::new(400, "HTTPBadRequest", text));
+        }
+        if request.body().size_hint().lower() == 0 {
+            return Ok(());
+        }
+        let kind = request.headers().get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
+        let kind = kind.map(|kind| kind.split(';').next().unwrap_or_default().trim());
+        let json = kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+        match service {
+            _ if json => Ok(()),
+            "identity" if kind.is_some() => Err(ApiError::bad_request(
+                "Expecting to find application/json in Content-Type header. The server could not comply with the request \
+                 since it is either malformed or otherwise incorrect. The client is assumed to be in error.",
+            )),
+            "compute" if !matches!(kind, None | Some("text/plain")) => {
+                Err(Self::media_type("Unsupported Content-Type"))
+            }
+            "volume" => Err(Self::media_type("Unsupported Content-Type")),
+            "load-balancer" => {
+                Err(Self::media_type(&format!("Unknown mimetype: {}", kind.unwrap_or_default())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn media_type(text: &str) -> ApiError {
+        ApiError::new(415, "UnsupportedMediaType", text)
+    }
+
     /// The body of an answer with this error.
     pub(crate) fn render(self, error: &ApiError) -> Response {
         let status = error.status_code();
@@ -104,7 +144,8 @@ impl Shape {
                 json!({"NeutronError": {"type": error.kind, "message": error.message, "detail": ""}})
             }
             Self::Octavia => {
-                json!({"faultcode": "Client", "faultstring": error.message, "debuginfo": null})
+                let side = if error.status >= 500 { "Server" } else { "Client" };
+                json!({"faultcode": side, "faultstring": error.message, "debuginfo": null})
             }
         };
         (status, axum::Json(body)).into_response()
@@ -119,11 +160,13 @@ fn nova(error: &ApiError) -> Value {
         405 => "badMethod",
         409 => "conflictingRequest",
         413 | 429 => "overLimit",
+        415 => "badMediaType",
         _ => "computeFault",
     };
     json!({word: {"code": error.status, "message": error.message}})
 }
 
+/// A page as WebOb writes it.
 fn html(status: StatusCode, title: &str, message: &str) -> Response {
     let text = message.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let text = text.replace('\'', "&#x27;").replace('"', "&quot;");

@@ -7,7 +7,9 @@ mod error;
 pub mod identity;
 pub mod image;
 pub mod load_balancer;
+mod microversion;
 pub mod network;
+mod policy;
 mod query;
 mod quotas;
 mod resource;
@@ -17,10 +19,10 @@ mod time;
 pub mod volume;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 
 pub use self::error::ApiError;
 pub use self::resource::Resource;
@@ -39,6 +41,9 @@ use crate::clock::Clock;
 use crate::config::{Config, Timings};
 use crate::faults::Faults;
 use crate::ids::Ids;
+
+/// How long something that a fault holds up waits until it looks whether the fault is still there.
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The availability zones.
 pub const ZONES: [&str; 3] = ["az1", "az2", "az3"];
@@ -151,6 +156,22 @@ impl OpenStack {
         true
     }
 
+    /// A limit of a project as it is now.
+    fn limit(&self, project_id: &str, service: &str, resource: &str) -> i64 {
+        let set = || self.quotas.limit(project_id, service, resource);
+        self.faults.limit(service, resource).unwrap_or_else(set)
+    }
+
+    /// Makes another one beside what was made, if a fault asks for that.
+    fn twin<T>(&mut self, resource: &str, name: &str, make: impl FnOnce(&mut Self) -> Result<T, ApiError>) {
+        if self.faults.has_twin(resource, name)
+            && let Err(error) = make(self)
+        {
+            // Names or addresses that are unique have no twins.
+            tracing::debug!(resource, name, %error, "no twin");
+        }
+    }
+
     /// Refuses zones that the cloud doesn't have.
     fn check_zones(&self, zones: &[String]) -> Result<(), ApiError> {
         match zones.iter().find(|zone| !ZONES.contains(&zone.as_str())) {
@@ -173,7 +194,14 @@ pub(crate) fn router(world: &World) -> Router<World> {
         .merge(image::router())
         .merge(volume::router())
         .merge(load_balancer::router())
+        // The size was checked on arrival.
+        .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(world.clone(), render_errors))
+}
+
+/// A refusal in the shape of a service.
+pub(crate) fn refusal(service: &str, error: &ApiError) -> Response {
+    Shape::of_service(service).render(error)
 }
 
 /// Words a refusal in the shape of the service that was asked.
@@ -185,7 +213,10 @@ async fn render_errors(
     let path = request.uri().path().trim_start_matches('/');
     let service = path.split('/').next().unwrap_or_default();
     let shape = Shape::of_service(service);
-    let response = next.run(request).await;
+    let response = match shape.check_form(service, &request) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
     let Some(error) = response.extensions().get::<ApiError>() else { return response };
     let mut rendered = shape.render(error);
     // Carries over what handlers and layers below have set, e.g. the microversion of the answer.

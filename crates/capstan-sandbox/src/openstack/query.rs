@@ -80,6 +80,23 @@ fn unknown_key(key: &str) -> ApiError {
     )
 }
 
+/// The length of a page: any number of digits is one.
+pub(crate) fn page_length(text: &str) -> Option<usize> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(usize::MAX))
+}
+
+/// What Glance and Cinder say of a page's length that is none.
+pub(crate) fn limit_error(text: &str) -> &'static str {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if number && text.starts_with('-') {
+        "limit param must be positive"
+    } else {
+        "limit param must be an integer"
+    }
+}
+
 /// `%41` becomes `A`; what isn't valid stays as it is.
 pub(crate) fn percent_decode(text: &str) -> String {
     let bytes = text.as_bytes();
@@ -99,6 +116,11 @@ pub(crate) fn percent_decode(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&decoded).into_owned()
+}
+
+/// Whether what a URL escapes is UTF-8.
+pub(crate) fn is_utf8(text: &str) -> bool {
+    !text.contains('%') || !percent_decode(text).contains(char::REPLACEMENT_CHARACTER)
 }
 
 /// What may stand in a query's key or value.
@@ -136,6 +158,10 @@ pub(crate) fn page<T: Serialize + Default>(query: &Query, items: Vec<Value>) -> 
             return Err(unknown_key(key));
         }
     }
+    if let Some(key) = query.all("sort_key").find(|key| !known.contains_key(*key)) {
+        let text = format!("Invalid input for operation: '{key}' is an invalid attribute for sort keys.");
+        return Err(ApiError::new(400, "BadSortKey", text));
+    }
     let mut items: Vec<Value> = items.into_iter().filter(|item| matches(query, item)).collect();
     sort(query, &mut items);
     let start = match query.get("marker") {
@@ -145,7 +171,7 @@ pub(crate) fn page<T: Serialize + Default>(query: &Query, items: Vec<Value>) -> 
             1 + found.ok_or_else(|| {
                 ApiError::new(
                     400,
-                    "HTTPBadRequest",
+                    "BadMarker",
                     format!("Invalid input for marker: '{marker}' was not found."),
                 )
             })?
@@ -155,10 +181,10 @@ pub(crate) fn page<T: Serialize + Default>(query: &Query, items: Vec<Value>) -> 
         None => usize::MAX,
         Some(text) => {
             let invalid = || {
-                let text = "Invalid input for operation: Limit must be an integer 0 or greater and not '{}'";
-                ApiError::new(400, "BadRequest", text.replace("{}", query.get("limit").unwrap_or_default()))
+                let text = "Bad limit request: Limit must be an integer 0 or greater and not '{}'.";
+                ApiError::new(400, "BadLimit", text.replace("{}", query.get("limit").unwrap_or_default()))
             };
-            match text.parse::<usize>().map_err(|_| invalid())? {
+            match page_length(text).ok_or_else(invalid)? {
                 0 => usize::MAX,
                 limit => limit,
             }

@@ -2,6 +2,41 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value};
+
+use super::OpenStack;
+
+impl OpenStack {
+    /// Takes an administrator's limits of a project: `{"cores": 4}`, in the given service's words.
+    ///
+    /// # Errors
+    /// The name of the first key that is no resource of the service, or whose value is no limit.
+    pub(super) fn change_quotas(
+        &mut self,
+        project_id: &str,
+        service: &str,
+        limits: &Map<String, Value>,
+    ) -> Result<(), String> {
+        let mut parsed = Vec::new();
+        for (name, value) in limits {
+            let limit = value.as_i64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
+            match limit.filter(|limit| *limit >= -1 && resources(service).any(|known| known == name)) {
+                Some(limit) => parsed.push((name, limit)),
+                None => return Err(name.clone()),
+            }
+        }
+        for (name, limit) in parsed {
+            self.quotas.set(project_id, service, name, limit);
+        }
+        Ok(())
+    }
+
+    /// A project has the default limits of a service again.
+    pub(super) fn reset_quotas(&mut self, project_id: &str, service: &str) {
+        self.quotas.forget(project_id, service);
+    }
+}
+
 /// Limits where nothing else was set: generous, but finite. -1 is no limit.
 const DEFAULTS: [(&str, &str, i64); 30] = [
     ("network", "network", 500),
@@ -46,6 +81,11 @@ impl Quotas {
     pub(crate) fn limit(&self, project_id: &str, service: &str, resource: &str) -> i64 {
         let key = (project_id.to_owned(), service.to_owned(), resource.to_owned());
         self.set.get(&key).copied().unwrap_or_else(|| default_limit(service, resource))
+    }
+
+    /// What was set for a project no longer holds.
+    fn forget(&mut self, project_id: &str, service: &str) {
+        self.set.retain(|(project, of, _), _| project != project_id || of != service);
     }
 
     pub(crate) fn set(&mut self, project_id: &str, service: &str, resource: &str, limit: i64) {

@@ -23,7 +23,7 @@ pub trait Resource: Identified + Serialize + Default + Clone + Send + Sync + 'st
     /// `networks`
     const MANY: &'static str;
     /// Body of a create.
-    type Create: DeserializeOwned + Send;
+    type Create: DeserializeOwned + Clone + Send;
     /// Body of an update.
     type Update: DeserializeOwned + Send;
 

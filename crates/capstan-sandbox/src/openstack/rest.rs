@@ -64,12 +64,28 @@ async fn list<R: Resource>(
         };
         R::find(&cloud, &caller, fits).map(|each| each.view(&cloud)).collect()
     };
-    let page = query::page::<R>(&query, views).map_err(|error| match shape {
-        Shape::Octavia => ApiError::bad_request("One or more arguments are either duplicate or invalid"),
-        _ => error,
-    })?;
+    let page = query::page::<R>(&query, views).map_err(|error| refusal(shape, &query, error))?;
     let url = format!("{}{}", world.base_url(), uri.path());
     Ok(axum::Json(query::collection(R::MANY, &url, &query, page, shape == Shape::Octavia)))
+}
+
+/// What a service says of a query that it doesn't understand.
+fn refusal(shape: Shape, query: &Query, error: ApiError) -> ApiError {
+    let of = |key: &str| query.get(key).unwrap_or_default().to_owned();
+    match (shape, error.kind.as_str()) {
+        (Shape::Octavia, "BadMarker") => {
+            ApiError::bad_request(format!("Supplied pagination marker '{}' is not valid.", of("marker")))
+        }
+        (Shape::Octavia, "BadSortKey") => {
+            ApiError::bad_request(format!("Supplied sort key '{}' is not valid.", of("sort_key")))
+        }
+        (Shape::Octavia, "BadLimit") => {
+            ApiError::bad_request(format!("Supplied pagination limit '{}' is not valid.", of("limit")))
+        }
+        (Shape::Octavia, _) => ApiError::bad_request("One or more arguments are either duplicate or invalid"),
+        (_, "BadMarker" | "BadSortKey" | "BadLimit") => ApiError { kind: "BadRequest".to_owned(), ..error },
+        _ => error,
+    }
 }
 
 async fn show<R: Resource>(
@@ -96,7 +112,8 @@ async fn create<R: Resource>(
     }
     let request = body::rooted::<R::Create>(shape, R::ONE, &bytes)?;
     let mut cloud = world.openstack();
-    let made = R::create(&mut cloud, &caller, request)?;
+    let made = R::create(&mut cloud, &caller, request.clone())?;
+    cloud.twin(R::ONE, made.name(), |cloud| R::create(cloud, &caller, request));
     Ok((StatusCode::CREATED, one::<R>(made.view(&cloud))).into_response())
 }
 

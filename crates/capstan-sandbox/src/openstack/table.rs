@@ -35,7 +35,7 @@ impl<T: Identified> Table<T> {
     }
 
     /// All, oldest first.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> + Clone {
         self.rows.values()
     }
 

@@ -96,7 +96,8 @@ impl OpenStack {
         let fingerprint = fingerprint(&public_key).ok_or_else(|| {
             ApiError::bad_request("Keypair data is invalid: failed to generate fingerprint")
         })?;
-        let limit = self.quotas.limit(&caller.project_id, "compute", "key_pairs");
+        self.faults.count_create("compute", "key_pairs");
+        let limit = self.limit(&caller.project_id, "compute", "key_pairs");
         let used = self.compute.keypairs.iter().filter(|each| each.user_id == caller.user_id).count();
         if limit >= 0 && i64::try_from(used).unwrap_or(i64::MAX) >= limit {
             return Err(ApiError::forbidden("Quota exceeded, too many key pairs."));

@@ -45,7 +45,8 @@ impl OpenStack {
             return Ok(());
         };
         let server = server.clone();
-        let (zone, host) = self.schedule(&server).ok_or_else(|| {
+        let scheduled = if self.faults.no_host(&server.name) { None } else { self.schedule(&server) };
+        let (zone, host) = scheduled.ok_or_else(|| {
             ApiError::new(
                 500,
                 "NoValidHost",
@@ -202,8 +203,14 @@ impl OpenStack {
         let Some(server) = self.compute.servers.remove(id) else { return };
         let promised = server.wanted_networks.iter().filter_map(|request| request.port.as_ref());
         let bound: BTreeSet<&String> = server.ports.iter().chain(promised).collect();
+        let leaks = !bound.is_empty() && self.faults.ports_leak(&server.name);
         for port in bound {
-            if server.own_ports.contains(port) {
+            if leaks {
+                // What Neutron keeps says whose it was: nobody's now.
+                if let Some(port) = self.network.ports.get_mut(port) {
+                    "DOWN".clone_into(&mut port.status);
+                }
+            } else if server.own_ports.contains(port) {
                 self.unplug(port);
             } else if self.network.ports.get(port).is_some_and(|port| port.device_id == id) {
                 self.bind_port(port, None);

@@ -1,15 +1,18 @@
 //! Limits, quotas and availability zones.
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::routing::get;
 use serde_json::{Map, Value, json};
 
 use super::microversion::Microversion;
 use crate::World;
 use crate::openstack::ZONES;
+use crate::openstack::body;
 use crate::openstack::caller::Caller;
-use crate::openstack::error::ApiError;
+use crate::openstack::error::{ApiError, Shape};
 use crate::openstack::quotas;
 
 type Answer = Result<axum::Json<Value>, ApiError>;
@@ -19,7 +22,7 @@ pub(super) fn router() -> Router<World> {
         .route("/compute/v2.1/limits", get(limits))
         .route("/compute/v2.1/os-availability-zone", get(zones))
         .route("/compute/v2.1/os-availability-zone/detail", get(zones_detail))
-        .route("/compute/v2.1/os-quota-sets/{project}", get(quota))
+        .route("/compute/v2.1/os-quota-sets/{project}", get(quota).put(set_quota).delete(reset_quota))
         .route("/compute/v2.1/os-quota-sets/{project}/detail", get(quota_detail))
         .route("/compute/v2.1/os-quota-sets/{project}/defaults", get(quota_defaults))
 }
@@ -27,7 +30,7 @@ pub(super) fn router() -> Router<World> {
 async fn limits(State(world): State<World>, caller: Caller, version: Microversion) -> Answer {
     let cloud = world.openstack();
     let project = &caller.project_id;
-    let limit = |name: &str| cloud.quotas.limit(project, "compute", name);
+    let limit = |name: &str| cloud.limit(project, "compute", name);
     let used = |name: &str| cloud.compute_usage(project, name);
     let mut absolute = json!({
         "maxTotalInstances": limit("instances"), "maxTotalCores": limit("cores"), "maxTotalRAMSize": limit("ram"),
@@ -68,15 +71,56 @@ fn set(caller: &Caller, project: &str, value: impl Fn(&'static str) -> Value) ->
 
 async fn quota(State(world): State<World>, caller: Caller, Path(project): Path<String>) -> Answer {
     let cloud = world.openstack();
-    set(&caller, &project, |name| json!(cloud.quotas.limit(&project, "compute", name)))
+    set(&caller, &project, |name| json!(cloud.limit(&project, "compute", name)))
 }
 
 async fn quota_detail(State(world): State<World>, caller: Caller, Path(project): Path<String>) -> Answer {
     let cloud = world.openstack();
     set(&caller, &project, |name| {
-        let limit = cloud.quotas.limit(&project, "compute", name);
+        let limit = cloud.limit(&project, "compute", name);
         json!({"limit": limit, "in_use": cloud.compute_usage(&project, name), "reserved": 0})
     })
+}
+
+fn administrators(caller: &Caller, action: &str) -> Result<(), ApiError> {
+    if caller.is_admin() {
+        return Ok(());
+    }
+    Err(ApiError::forbidden(format!(
+        "Policy doesn't allow os_compute_api:os-quota-sets:{action} to be performed."
+    )))
+}
+
+async fn set_quota(
+    State(world): State<World>,
+    caller: Caller,
+    Path(project): Path<String>,
+    bytes: Bytes,
+) -> Answer {
+    administrators(&caller, "update")?;
+    let mut wanted: Map<String, Value> = body::rooted(Shape::Nova, "quota_set", &bytes)?;
+    // Limits below what is used are taken with or without it.
+    wanted.remove("force");
+    let mut cloud = world.openstack();
+    cloud.change_quotas(&project, "compute", &wanted).map_err(|field| {
+        ApiError::bad_request(format!(
+            "Invalid input for field/attribute quota_set. Additional properties are not allowed ('{field}' was unexpected)"
+        ))
+    })?;
+    let limits: Map<String, Value> = quotas::resources("compute")
+        .map(|name| (name.to_owned(), json!(cloud.limit(&project, "compute", name))))
+        .collect();
+    Ok(axum::Json(json!({"quota_set": limits})))
+}
+
+async fn reset_quota(
+    State(world): State<World>,
+    caller: Caller,
+    Path(project): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    administrators(&caller, "delete")?;
+    world.openstack().reset_quotas(&project, "compute");
+    Ok(StatusCode::ACCEPTED)
 }
 
 async fn quota_defaults(caller: Caller, Path(project): Path<String>) -> Answer {

@@ -77,7 +77,8 @@ impl OpenStack {
                  'affinity', 'soft-anti-affinity', 'soft-affinity']"
             )));
         }
-        let limit = self.quotas.limit(&caller.project_id, "compute", "server_groups");
+        self.faults.count_create("compute", "server_groups");
+        let limit = self.limit(&caller.project_id, "compute", "server_groups");
         let used = self.compute.groups.iter().filter(|each| each.project_id == caller.project_id).count();
         if limit >= 0 && i64::try_from(used).unwrap_or(i64::MAX) >= limit {
             return Err(ApiError::forbidden("Quota exceeded, too many server groups."));
@@ -169,7 +170,9 @@ async fn create(State(world): State<World>, caller: Caller, version: Microversio
             "Invalid input for field/attribute server_group. Additional properties are not allowed",
         ));
     }
-    let group = world.openstack().create_server_group(&caller, request)?;
+    let mut cloud = world.openstack();
+    let group = cloud.create_server_group(&caller, request.clone())?;
+    cloud.twin("server_group", &group.name, |cloud| cloud.create_server_group(&caller, request));
     Ok(axum::Json(json!({"server_group": group.view(version)})))
 }
 

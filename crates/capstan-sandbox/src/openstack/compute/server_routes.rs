@@ -18,7 +18,7 @@ use crate::World;
 use crate::openstack::body;
 use crate::openstack::caller::Caller;
 use crate::openstack::error::{ApiError, Shape};
-use crate::openstack::query::Query;
+use crate::openstack::query::{Query, page_length};
 use crate::openstack::{OpenStack, time};
 
 type Answer = Result<axum::Json<Value>, ApiError>;
@@ -73,7 +73,7 @@ pub(super) fn cut<'item, T: ?Sized>(
 ) -> Result<(Vec<&'item T>, Option<String>), ApiError> {
     let limit = match query.get("limit") {
         None => 1000,
-        Some(text) => text.parse::<usize>().map_err(|_| {
+        Some(text) => page_length(text).ok_or_else(|| {
             ApiError::bad_request(format!(
                 "Invalid input for query parameters limit. Value: {text}. '{text}' does not match '^[0-9]*$'"
             ))
@@ -229,7 +229,8 @@ async fn create(
     if groups.is_empty() {
         groups.push(json!({"name": "default"}));
     }
-    let server = cloud.create_server(&caller, request)?;
+    let server = cloud.create_server(&caller, request.clone())?;
+    cloud.twin("server", &server.name, |cloud| cloud.create_server(&caller, request));
     let view = json!({
         "id": server.id, "links": server.links(world.base_url()), "OS-DCF:diskConfig": "MANUAL",
         "security_groups": groups, "adminPass": password,

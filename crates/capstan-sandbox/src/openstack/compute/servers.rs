@@ -121,7 +121,15 @@ impl OpenStack {
         }
         let group = request.hints.group.as_deref();
         if let Some(group) = group {
-            self.server_group(caller, group).map_err(|error| ApiError::bad_request(error.message))?;
+            let members =
+                self.server_group(caller, group).map_err(|error| ApiError::bad_request(error.message))?;
+            let (limit, used) = (
+                self.limit(&caller.project_id, "compute", "server_group_members"),
+                i64::try_from(members.members.len()).unwrap_or(i64::MAX),
+            );
+            if limit >= 0 && used >= limit {
+                return Err(ApiError::forbidden("Quota exceeded, too many servers in group"));
+            }
         }
         self.check_networks(caller, wanted.networks.as_deref().unwrap_or_default())?;
         let groups = self.check_group_names(caller, wanted)?;
@@ -325,7 +333,10 @@ impl OpenStack {
         metadata: usize,
     ) -> Result<(), ApiError> {
         let project = &caller.project_id;
-        let limit = |name: &str| self.quotas.limit(project, "compute", name);
+        for resource in ["instances", "cores", "ram"] {
+            self.faults.count_create("compute", resource);
+        }
+        let limit = |name: &str| self.limit(project, "compute", name);
         if limit("metadata_items") >= 0
             && i64::try_from(metadata).unwrap_or(i64::MAX) > limit("metadata_items")
         {

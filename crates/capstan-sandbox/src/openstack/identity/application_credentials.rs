@@ -170,9 +170,18 @@ impl OpenStack {
     pub fn delete_application_credential(&mut self, caller: &Token, id: &str) -> Result<(), ApiError> {
         may_manage(caller)?;
         self.own_credential(&caller.user_id, id)?;
-        self.identity.credentials.remove(id);
-        self.revoke(|token| token.application_credential.as_ref().is_some_and(|(from, _, _)| from == id));
+        self.end_credential(id, true);
         Ok(())
+    }
+
+    /// Ends a credential and its tokens: it is removed, or it expires now.
+    pub(in crate::openstack) fn end_credential(&mut self, id: &str, removed: bool) {
+        if removed {
+            self.identity.credentials.remove(id);
+        } else if let Some(credential) = self.identity.credentials.get_mut(id) {
+            credential.expires_at = Some(self.clock.now());
+        }
+        self.revoke(|token| token.application_credential.as_ref().is_some_and(|(from, _, _)| from == id));
     }
 
     fn own_credential(&self, user_id: &str, id: &str) -> Result<&ApplicationCredential, ApiError> {

@@ -223,6 +223,8 @@ impl OpenStack {
     fn scope(&self, scope: Option<&Value>, user: &User) -> Result<Project, ApiError> {
         let found = match scope {
             None => self.identity.projects.get(&user.default_project_id),
+            // Nobody has a role on the domain or the system.
+            Some(scope) if !scope["domain"].is_null() || !scope["system"].is_null() => None,
             Some(scope) => {
                 let scope: Scope = crate::openstack::body::typed(
                     crate::openstack::error::Shape::Keystone,
@@ -238,7 +240,7 @@ impl OpenStack {
                 }
             }
         };
-        found.cloned().ok_or_else(ApiError::unauthorized)
+        found.filter(|project| project.enabled).cloned().ok_or_else(ApiError::unauthorized)
     }
 
     fn issue(&mut self, proven: Proven, project: Project, roles: Vec<super::Role>) -> Arc<Token> {

@@ -3,6 +3,8 @@
 mod application_credentials;
 mod directory;
 mod login;
+mod projects;
+mod roles;
 mod tokens;
 
 use std::collections::HashMap;
@@ -21,6 +23,7 @@ pub use self::login::Login;
 
 use super::table::{Table, identified};
 use crate::World;
+use crate::faults::Faults;
 use crate::ids::Ids;
 
 /// The one domain.
@@ -36,6 +39,15 @@ pub struct Project {
     pub id: String,
     /// Name.
     pub name: String,
+    description: String,
+    enabled: bool,
+    tags: Vec<String>,
+}
+
+impl Project {
+    fn new(id: String, name: &str) -> Self {
+        Self { id, name: name.to_owned(), description: String::new(), enabled: true, tags: Vec::new() }
+    }
 }
 
 /// A user.
@@ -166,7 +178,7 @@ impl Identity {
 
     /// A user with a project of the same name; the password is the name with `-password`.
     fn add_user(&mut self, ids: &Ids, name: &str, roles: &[&str]) {
-        let project = Project { id: ids.hex(), name: name.to_owned() };
+        let project = Project::new(ids.hex(), name);
         let user = User {
             id: ids.hex(),
             name: name.to_owned(),
@@ -184,6 +196,53 @@ impl Identity {
         self.projects.iter().find(|project| project.name == name)
     }
 
+    fn has_roles(&self, user_id: &str, project_id: &str) -> bool {
+        self.assignments
+            .iter()
+            .any(|(user, project, names)| user == user_id && project == project_id && !names.is_empty())
+    }
+
+    /// Every user's every role in every project.
+    fn each_assignment(&self) -> impl Iterator<Item = (&User, &Project, &Role)> {
+        self.assignments.iter().flat_map(|(user, project, names)| {
+            let of = self.users.get(user).zip(self.projects.get(project));
+            let roles = self.roles.iter().filter(|role| names.contains(&role.name));
+            of.into_iter()
+                .flat_map(move |(user, project)| roles.clone().map(move |role| (user, project, role)))
+        })
+    }
+
+    fn assign(&mut self, user_id: &str, project_id: &str, role: String) {
+        let mut all = self.assignments.iter_mut();
+        match all.find(|(user, project, _)| user == user_id && project == project_id) {
+            Some((_, _, names)) if names.contains(&role) => {}
+            Some((_, _, names)) => names.push(role),
+            None => self.assignments.push((user_id.to_owned(), project_id.to_owned(), vec![role])),
+        }
+    }
+
+    /// False if it was not assigned.
+    fn withdraw(&mut self, user_id: &str, project_id: &str, role: &str) -> bool {
+        let mut all = self.assignments.iter_mut();
+        let Some((_, _, names)) = all.find(|(user, project, _)| user == user_id && project == project_id)
+        else {
+            return false;
+        };
+        let before = names.len();
+        names.retain(|name| name != role);
+        names.len() < before
+    }
+
+    /// Takes out what Keystone knows of a project that is gone.
+    fn forget_project(&mut self, id: &str) {
+        self.assignments.retain(|(_, project, _)| project != id);
+        let bound = self.credentials.iter().filter(|credential| credential.project_id == id);
+        let bound: Vec<String> = bound.map(|credential| credential.id.clone()).collect();
+        for credential in bound {
+            self.credentials.remove(&credential);
+        }
+    }
+
     fn roles_of(&self, user_id: &str, project_id: &str) -> Vec<Role> {
         let held =
             self.assignments.iter().find(|(user, project, _)| user == user_id && project == project_id);
@@ -191,7 +250,7 @@ impl Identity {
         self.roles.iter().filter(|role| names.contains(&role.name)).cloned().collect()
     }
 
-    fn catalog(&self, base_url: &str, project_id: &str) -> Value {
+    fn catalog(&self, base_url: &str, project_id: &str, faults: &Faults) -> Value {
         let entry = |entry: &CatalogEntry| {
             let url = format!("{base_url}{}", entry.path.replace("{}", project_id));
             let endpoints: Vec<Value> = ["public", "internal", "admin"]
@@ -203,7 +262,7 @@ impl Identity {
                 .collect();
             json!({"endpoints": endpoints, "id": entry.id, "type": entry.kind, "name": entry.name})
         };
-        self.catalog.iter().map(entry).collect()
+        self.catalog.iter().filter(|entry| !faults.catalog_lacks(entry.kind)).map(entry).collect()
     }
 }
 
@@ -216,6 +275,8 @@ pub(crate) fn router() -> Router<World> {
         .merge(tokens::router())
         .merge(application_credentials::router())
         .merge(directory::router())
+        .merge(projects::router())
+        .merge(roles::router())
 }
 
 fn version_document(base_url: &str) -> Value {

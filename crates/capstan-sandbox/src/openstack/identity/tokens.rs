@@ -59,7 +59,7 @@ async fn revoke(
 
 async fn catalog(State(world): State<World>, caller: Caller) -> axum::Json<Value> {
     let cloud = world.openstack();
-    let catalog = cloud.identity.catalog(world.base_url(), &caller.project_id);
+    let catalog = cloud.identity.catalog(world.base_url(), &caller.project_id, world.faults());
     let links = json!({"next": null, "self": format!("{}/identity/v3/auth/catalog", world.base_url()), "previous": null});
     axum::Json(json!({"catalog": catalog, "links": links}))
 }
@@ -85,7 +85,8 @@ fn answer(world: &World, token: &Token, with_catalog: bool) -> Response {
         "roles": roles,
     });
     if with_catalog {
-        body["catalog"] = world.openstack().identity.catalog(world.base_url(), &token.project_id);
+        body["catalog"] =
+            world.openstack().identity.catalog(world.base_url(), &token.project_id, world.faults());
     }
     if let Some((id, name, restricted)) = &token.application_credential {
         body["application_credential"] = json!({"id": id, "name": name, "restricted": restricted});

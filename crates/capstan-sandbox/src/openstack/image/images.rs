@@ -83,6 +83,12 @@ impl Image {
             return Err(ApiError::forbidden(format!("Attribute '{key}' is read-only.")));
         }
         match key {
+            "name" if !value.is_string() && !value.is_null() => {
+                return Err(schema(format!("{value} is not of type 'null', 'string'")));
+            }
+            "name" if value.as_str().is_some_and(|name| name.chars().count() > 255) => {
+                return Err(schema(format!("'{}' is too long", value.as_str().unwrap_or_default())));
+            }
             "name" => self.name = value.as_str().map(str::to_owned),
             "visibility" => {
                 let wanted =

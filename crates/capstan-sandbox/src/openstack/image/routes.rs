@@ -14,7 +14,7 @@ use crate::World;
 use crate::openstack::body;
 use crate::openstack::caller::Caller;
 use crate::openstack::error::{ApiError, Shape};
-use crate::openstack::query::Query;
+use crate::openstack::query::{Query, limit_error, page_length};
 
 type Answer = Result<axum::Json<Value>, ApiError>;
 
@@ -55,8 +55,7 @@ async fn list(State(world): State<World>, caller: Caller, RawQuery(text): RawQue
     let limit = match query.get("limit") {
         None => DEFAULT_LIMIT,
         Some(text) => {
-            let limit: usize =
-                text.parse().map_err(|_| ApiError::bad_request("limit param must be an integer"))?;
+            let limit: usize = page_length(text).ok_or_else(|| ApiError::bad_request(limit_error(text)))?;
             limit.min(MAX_LIMIT)
         }
     };
@@ -89,7 +88,7 @@ async fn list(State(world): State<World>, caller: Caller, RawQuery(text): RawQue
             1 + views
                 .iter()
                 .position(|view| view["id"] == marker)
-                .ok_or_else(|| ApiError::bad_request("Invalid marker. Image could not be found."))?
+                .ok_or_else(|| ApiError::bad_request(format!("No image found with ID {marker}")))?
         }
     };
     let page: Vec<Value> = views.into_iter().skip(start).take(limit).collect();
@@ -158,7 +157,11 @@ async fn create(State(world): State<World>, caller: Caller, bytes: Bytes) -> Res
     let Value::Object(request) = body::value(Shape::Glance, &bytes)? else {
         return Err(ApiError::bad_request("Expected an object in the request body."));
     };
-    let image = world.openstack().create_image(&caller, request)?;
+    let mut cloud = world.openstack();
+    let image = cloud.create_image(&caller, request.clone())?;
+    let name = image.name.as_deref().unwrap_or_default();
+    cloud.twin("image", name, |cloud| cloud.create_image(&caller, request));
+    drop(cloud);
     let location = format!("{}/image/v2/images/{}", world.base_url(), image.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(image.view())).into_response())
 }

@@ -231,7 +231,7 @@ impl Resource for LoadBalancer {
         if let Some(zone) = &request.availability_zone {
             check_choice("availability_zone", zone, &crate::openstack::ZONES)?;
         }
-        cloud.octavia_quota(&caller.project_id, "load_balancer", "Load Balancer")?;
+        cloud.octavia_quota(&caller.project_id, "load_balancer", "Load Balancer", 1)?;
         let id = cloud.ids.uuid();
         let (port, own_port) = cloud.vip(caller, &id, &request)?;
         let address = port.fixed_ips.first();

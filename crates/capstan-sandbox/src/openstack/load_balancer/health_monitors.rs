@@ -157,7 +157,7 @@ impl Resource for HealthMonitor {
             return Err(ApiError::conflict("This pool already has a health monitor"));
         }
         cloud.check_mutable(&balancer)?;
-        cloud.octavia_quota(&caller.project_id, "health_monitor", "Health Monitor")?;
+        cloud.octavia_quota(&caller.project_id, "health_monitor", "Health Monitor", 1)?;
         let http = request.kind.starts_with("HTTP");
         let monitor = Self {
             id: cloud.ids.uuid(),

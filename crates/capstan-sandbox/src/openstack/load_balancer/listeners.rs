@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Change, LoadBalancer, Part, Pool, Reference, Standard, check_choice, policy};
 use crate::openstack::OpenStack;
-use crate::openstack::body::nullable;
+use crate::openstack::body::{nullable, number_or_text};
 use crate::openstack::error::ApiError;
 use crate::openstack::identity::Token;
 use crate::openstack::resource::Resource;
@@ -74,7 +74,7 @@ pub struct ListenerCreate {
     #[serde(default)]
     pub description: String,
     /// -1 is no limit.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number_or_text")]
     pub connection_limit: Option<i64>,
     /// Where it leads.
     #[serde(default)]
@@ -86,16 +86,16 @@ pub struct ListenerCreate {
     #[serde(default)]
     pub insert_headers: BTreeMap<String, String>,
     /// Milliseconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number_or_text")]
     pub timeout_client_data: Option<u64>,
     /// Milliseconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number_or_text")]
     pub timeout_member_connect: Option<u64>,
     /// Milliseconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number_or_text")]
     pub timeout_member_data: Option<u64>,
     /// Milliseconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number_or_text")]
     pub timeout_tcp_inspect: Option<u64>,
     /// Up if not given.
     #[serde(default)]
@@ -117,6 +117,7 @@ pub struct ListenerUpdate {
     /// Free text.
     pub description: Option<String>,
     /// -1 is no limit.
+    #[serde(deserialize_with = "number_or_text")]
     pub connection_limit: Option<i64>,
     /// Where it leads.
     #[serde(deserialize_with = "nullable")]
@@ -125,8 +126,10 @@ pub struct ListenerUpdate {
     #[serde(deserialize_with = "nullable")]
     pub allowed_cidrs: Option<Option<Vec<String>>>,
     /// Milliseconds.
+    #[serde(deserialize_with = "number_or_text")]
     pub timeout_client_data: Option<u64>,
     /// Milliseconds.
+    #[serde(deserialize_with = "number_or_text")]
     pub timeout_member_data: Option<u64>,
     /// Up or down.
     pub admin_state_up: Option<bool>,
@@ -200,7 +203,7 @@ impl Resource for Listener {
             )));
         }
         cloud.check_mutable(&balancer)?;
-        cloud.octavia_quota(&caller.project_id, "listener", "Listener")?;
+        cloud.octavia_quota(&caller.project_id, "listener", "Listener", 1)?;
         let listener = Self {
             id: cloud.ids.uuid(),
             name: request.name,

@@ -132,7 +132,7 @@ impl OpenStack {
             )));
         }
         self.check_mutable(&balancer)?;
-        self.octavia_quota(&caller.project_id, "member", "Member")?;
+        self.octavia_quota(&caller.project_id, "member", "Member", 1)?;
         let member = self.insert_member(caller, pool, request);
         self.start_change(&balancer, Part::Member(member.id.clone()), Change::Create);
         Ok(member)
@@ -201,6 +201,11 @@ impl OpenStack {
             .members_of(pool)
             .map(|each| (each.id.clone(), key(&each.address, each.protocol_port)))
             .collect();
+        let more = keep.iter().filter(|key| !there.iter().any(|(_, other)| other == *key)).count();
+        let fewer = there.iter().filter(|(_, key)| !keep.contains(key)).count();
+        if more > fewer {
+            self.octavia_quota(&caller.project_id, "member", "Member", more - fewer)?;
+        }
         for (id, _) in there.iter().filter(|(_, key)| !keep.contains(key)) {
             self.start_change(&balancer, Part::Member(id.clone()), Change::Delete);
         }

@@ -16,10 +16,10 @@ pub use self::members::{Member, MemberCreate, MemberUpdate};
 pub use self::pools::{Pool, PoolCreate, PoolUpdate};
 pub(crate) use self::routes::router;
 
-use super::OpenStack;
 use super::error::ApiError;
 use super::table::Table;
 use super::time;
+use super::{LOOK_AGAIN, OpenStack};
 
 /// Octavia's state.
 #[derive(Default)]
@@ -98,10 +98,18 @@ impl OpenStack {
         }
     }
 
-    /// Refuses one more than the quota.
-    fn octavia_quota(&self, project_id: &str, resource: &str, name: &str) -> Result<(), ApiError> {
-        let limit = self.quotas.limit(project_id, "load-balancer", resource);
-        if limit < 0 || self.octavia_usage(project_id, resource) < limit {
+    /// Refuses more than the quota.
+    fn octavia_quota(
+        &self,
+        project_id: &str,
+        resource: &str,
+        name: &str,
+        more: usize,
+    ) -> Result<(), ApiError> {
+        self.faults.count_create("load-balancer", resource);
+        let limit = self.limit(project_id, "load-balancer", resource);
+        let more = i64::try_from(more).unwrap_or(i64::MAX);
+        if limit < 0 || self.octavia_usage(project_id, resource).saturating_add(more) <= limit {
             return Ok(());
         }
         Err(ApiError::forbidden(format!("Quota has been met for resources: {name}")))
@@ -159,12 +167,16 @@ impl OpenStack {
             return;
         };
         if self.faults.load_balancer_is_stuck(&name) {
-            let look_again = std::time::Duration::from_secs(5);
             self.clock
-                .background(look_again, move |world| world.openstack().finish_change(balancer, part, change));
+                .background(LOOK_AGAIN, move |world| world.openstack().finish_change(balancer, part, change));
             return;
         }
         let now = time::bare(self.clock.now());
+        if self.faults.load_balancer_fails(&name) {
+            self.set_status(&balancer, &part, "ERROR", None);
+            self.set_status(&balancer, &Part::Balancer, "ERROR", None);
+            return;
+        }
         if change == Change::Delete {
             self.remove_part(&balancer, &part);
         } else {

@@ -164,7 +164,7 @@ impl Resource for Pool {
             }
         };
         cloud.check_mutable(&balancer)?;
-        cloud.octavia_quota(&caller.project_id, "pool", "Pool")?;
+        cloud.octavia_quota(&caller.project_id, "pool", "Pool", 1)?;
         let pool = Self {
             id: cloud.ids.uuid(),
             name: request.name,

@@ -57,7 +57,7 @@ fn under(routes: Router<World>, base: &str) -> Router<World> {
         .route(&format!("{base}/flavors"), get(flavors))
         .route(&format!("{base}/flavors/{{id}}"), get(flavor))
         .route(&format!("{base}/availabilityzones"), get(zones))
-        .route(&format!("{base}/quotas/{{project}}"), get(quota))
+        .route(&format!("{base}/quotas/{{project}}"), get(quota).put(set_quota).delete(reset_quota))
 }
 
 async fn versions(State(world): State<World>) -> axum::Json<Value> {
@@ -229,14 +229,42 @@ async fn zones(_: Caller) -> axum::Json<Value> {
     axum::Json(json!({"availability_zones": zones, "availability_zones_links": []}))
 }
 
+async fn set_quota(
+    State(world): State<World>,
+    caller: Caller,
+    Path(project): Path<String>,
+    bytes: Bytes,
+) -> Result<Response, ApiError> {
+    if !caller.is_admin() {
+        return Err(policy());
+    }
+    let wanted: Map<String, Value> = body::rooted(Shape::Octavia, "quota", &bytes)?;
+    world.openstack().change_quotas(&project, "load-balancer", &wanted).map_err(|field| {
+        ApiError::bad_request(format!("Unknown attribute for argument quota_.quota: {field}"))
+    })?;
+    let answer = quota(State(world), caller, Path(project)).await?;
+    Ok((StatusCode::ACCEPTED, answer).into_response())
+}
+
+async fn reset_quota(
+    State(world): State<World>,
+    caller: Caller,
+    Path(project): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    if !caller.is_admin() {
+        return Err(policy());
+    }
+    world.openstack().reset_quotas(&project, "load-balancer");
+    Ok(StatusCode::NO_CONTENT)
+}
+
 async fn quota(State(world): State<World>, caller: Caller, Path(project): Path<String>) -> Answer {
     if project != "defaults" && !caller.sees(&project) || project == "defaults" && !caller.is_admin() {
         return Err(policy());
     }
     let cloud = world.openstack();
     let limits = quotas::resources("load-balancer");
-    let quota: Map<String, Value> = limits
-        .map(|name| (name.to_owned(), json!(cloud.quotas.limit(&project, "load-balancer", name))))
-        .collect();
+    let quota: Map<String, Value> =
+        limits.map(|name| (name.to_owned(), json!(cloud.limit(&project, "load-balancer", name)))).collect();
     Ok(axum::Json(json!({"quota": quota})))
 }

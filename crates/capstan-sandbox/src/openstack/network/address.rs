@@ -62,7 +62,7 @@ impl Taken {
                 if number(*taken) != candidate {
                     break;
                 }
-                candidate += 1;
+                candidate = candidate.checked_add(1)?;
             }
             (candidate <= number(*end)).then(|| address(candidate, *start))
         })

@@ -126,7 +126,8 @@ impl OpenStack {
 
     /// Refuses if one more of this kind is over the quota.
     fn network_quota(&self, project_id: &str, resource: &str, more: usize) -> Result<(), ApiError> {
-        let limit = self.quotas.limit(project_id, "network", resource);
+        self.faults.count_create("network", resource);
+        let limit = self.limit(project_id, "network", resource);
         let used = self.network_usage(project_id, resource);
         if limit >= 0 && i64::try_from(used + more).unwrap_or(i64::MAX) > limit {
             return Err(ApiError::new(

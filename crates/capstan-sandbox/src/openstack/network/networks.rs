@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{MTU, Port, Standard, has_standard, invalid, policy};
 use crate::openstack::OpenStack;
+use crate::openstack::body::number_or_text;
 use crate::openstack::error::ApiError;
 use crate::openstack::identity::Token;
 use crate::openstack::resource::Resource;
@@ -57,6 +58,7 @@ pub struct NetworkCreate {
     /// True if not given.
     pub admin_state_up: Option<bool>,
     /// Largest packet.
+    #[serde(deserialize_with = "number_or_text")]
     pub mtu: Option<u32>,
     /// Only an admin may.
     pub shared: Option<bool>,
@@ -84,6 +86,7 @@ pub struct NetworkUpdate {
     /// Up or down.
     pub admin_state_up: Option<bool>,
     /// Largest packet.
+    #[serde(deserialize_with = "number_or_text")]
     pub mtu: Option<u32>,
     /// Whether ports filter by default.
     pub port_security_enabled: Option<bool>,

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Network, SecurityGroup, Standard, Subnet, has_standard, policy};
-use crate::openstack::OpenStack;
 use crate::openstack::error::ApiError;
-use crate::openstack::identity::Token;
+use crate::openstack::identity::{Login, Token};
 use crate::openstack::resource::Resource;
 use crate::openstack::table::{Table, identified};
+use crate::openstack::{OpenStack, ZONES};
 
 /// A port.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -45,6 +45,8 @@ pub struct Port {
     /// Attributes that all have.
     #[serde(flatten)]
     pub standard: Standard,
+    #[serde(skip)]
+    network_owner: String,
 }
 
 /// An address of a port.
@@ -282,6 +284,7 @@ impl OpenStack {
         let port = Port {
             id: self.ids.uuid(),
             name: request.name,
+            network_owner: network.project_id().to_owned(),
             network_id: network.id,
             admin_state_up: request.admin_state_up.unwrap_or(true),
             status: if bound { "ACTIVE" } else { "DOWN" }.to_owned(),
@@ -298,6 +301,21 @@ impl OpenStack {
         };
         self.network.ports.insert(port.clone());
         Ok(port)
+    }
+
+    /// A port whose device is gone, if a fault wants one in this network.
+    pub(super) fn stray_port(&mut self, network_id: &str, name: &str) -> Result<(), ApiError> {
+        let Some(foreign) = self.faults.stray_port(name) else { return Ok(()) };
+        let admin = self.log_in(&Login::password("admin", "admin-password", "admin"))?;
+        let owner = self.network.networks.get(network_id).map(|network| network.project_id().to_owned());
+        let wanted = PortCreate {
+            network_id: network_id.to_owned(),
+            project_id: owner.filter(|_| !foreign),
+            device_id: Some(self.ids.uuid()),
+            device_owner: Some(format!("compute:{}", ZONES[0])),
+            ..PortCreate::default()
+        };
+        self.plug(&admin, wanted).map(drop)
     }
 
     /// Removes a port with its addresses; floating IPs on it are freed.
@@ -371,6 +389,11 @@ impl Resource for Port {
         policy(verb, Self::ONE)
     }
 
+    /// Whoever owns a network sees all ports in it.
+    fn is_visible(&self, caller: &Token) -> bool {
+        caller.sees(self.project_id()) || caller.sees(&self.network_owner)
+    }
+
     fn create(cloud: &mut OpenStack, caller: &Token, request: PortCreate) -> Result<Self, ApiError> {
         let network = Network::get(cloud, caller, &request.network_id)?;
         if network.external && !network.shared && !caller.sees(network.project_id()) {
@@ -419,7 +442,8 @@ impl Resource for Port {
     }
 
     fn delete(cloud: &mut OpenStack, caller: &Token, id: &str) -> Result<(), ApiError> {
-        let port = Self::owned(cloud, caller, id, "delete")?;
+        // Who owns the network may delete what others have in it, but not change it.
+        let port = Self::get(cloud, caller, id)?;
         let service = ["network:router_interface", "network:router_gateway", "network:floatingip"];
         if service.contains(&port.device_owner.as_str()) {
             return Err(ApiError::new(

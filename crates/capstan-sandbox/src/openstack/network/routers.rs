@@ -1,11 +1,10 @@
 //! Routers: gateway to an external network, interfaces on subnets.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use super::{FixedIp, FixedIpRequest, Network, Port, PortCreate, Standard, Subnet, has_standard, policy};
 use crate::openstack::OpenStack;
-use crate::openstack::body::nullable;
 use crate::openstack::error::ApiError;
 use crate::openstack::identity::Token;
 use crate::openstack::resource::Resource;
@@ -96,11 +95,23 @@ pub struct RouterUpdate {
     pub description: Option<String>,
     /// Up or down.
     pub admin_state_up: Option<bool>,
-    /// `null` takes it away.
-    #[serde(deserialize_with = "nullable")]
+    /// `null` and `{}` take it away.
+    #[serde(deserialize_with = "gateway")]
     pub external_gateway_info: Option<Option<ExternalGatewayRequest>>,
     /// All static routes.
     pub routes: Option<Vec<Value>>,
+}
+
+fn gateway<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<ExternalGatewayRequest>>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Null => Ok(Some(None)),
+        Value::Object(fields) if fields.is_empty() => Ok(Some(None)),
+        wanted => {
+            serde_json::from_value(wanted).map(|wanted| Some(Some(wanted))).map_err(serde::de::Error::custom)
+        }
+    }
 }
 
 /// Body of `add_router_interface` and `remove_router_interface`.

@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::routing::{get, put};
 use serde_json::{Map, Value, json};
 
@@ -53,7 +54,7 @@ pub(crate) fn router() -> Router<World> {
         .route("/network/v2.0/extensions", get(extensions))
         .route("/network/v2.0/extensions/{alias}", get(extension))
         .route("/network/v2.0/availability_zones", get(zones))
-        .route("/network/v2.0/quotas/{project}", get(quota))
+        .route("/network/v2.0/quotas/{project}", get(quota).put(set_quota).delete(reset_quota))
         .route("/network/v2.0/quotas/{project}/details.json", get(quota_details))
         .route("/network/v2.0/quotas/{project}/details", get(quota_details))
         .route("/network/v2.0/quotas/{project}/default", get(quota_defaults))
@@ -125,8 +126,36 @@ async fn quota(State(world): State<World>, caller: Caller, Path(project): Path<S
     let cloud = world.openstack();
     let limits = quotas::resources("network");
     let quota: Map<String, Value> =
-        limits.map(|name| (name.to_owned(), json!(cloud.quotas.limit(&project, "network", name)))).collect();
+        limits.map(|name| (name.to_owned(), json!(cloud.limit(&project, "network", name)))).collect();
     Ok(axum::Json(json!({"quota": quota})))
+}
+
+async fn set_quota(
+    State(world): State<World>,
+    caller: Caller,
+    Path(project): Path<String>,
+    bytes: Bytes,
+) -> Answer {
+    if !caller.is_admin() {
+        return Err(policy("update", "quota"));
+    }
+    let wanted: Map<String, Value> = body::rooted(Shape::Neutron, "quota", &bytes)?;
+    world.openstack().change_quotas(&project, "network", &wanted).map_err(|field| {
+        ApiError::new(400, "HTTPBadRequest", format!("Unrecognized attribute(s) '{field}'"))
+    })?;
+    quota(State(world), caller, Path(project)).await
+}
+
+async fn reset_quota(
+    State(world): State<World>,
+    caller: Caller,
+    Path(project): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    if !caller.is_admin() {
+        return Err(policy("delete", "quota"));
+    }
+    world.openstack().reset_quotas(&project, "network");
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn quota_defaults(caller: Caller, Path(project): Path<String>) -> Answer {
@@ -141,7 +170,7 @@ async fn quota_details(State(world): State<World>, caller: Caller, Path(project)
     may_see_quota(&caller, &project)?;
     let cloud = world.openstack();
     let detail = |name: &'static str| {
-        let limit = cloud.quotas.limit(&project, "network", name);
+        let limit = cloud.limit(&project, "network", name);
         let used = cloud.network_usage(&project, name);
         (name.to_owned(), json!({"limit": limit, "used": used, "reserved": 0}))
     };

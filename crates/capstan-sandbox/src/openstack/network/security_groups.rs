@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Standard, has_standard, policy};
 use crate::openstack::OpenStack;
+use crate::openstack::body::number_or_text;
 use crate::openstack::error::ApiError;
 use crate::openstack::identity::Token;
 use crate::openstack::resource::Resource;
@@ -106,10 +107,10 @@ pub struct SecurityGroupRuleCreate {
     #[serde(default)]
     pub protocol: Option<String>,
     /// First port.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number_or_text")]
     pub port_range_min: Option<u16>,
     /// Last port.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number_or_text")]
     pub port_range_max: Option<u16>,
     /// Whom it lets through, by range.
     #[serde(default)]

@@ -207,6 +207,10 @@ impl Resource for Subnet {
             let ranges = address::without(address::host_range(range), gateway_ip);
             ranges.into_iter().map(|(start, end)| AllocationPool { start, end }).collect()
         });
+        if let Some(pool) = pools.iter().find(|pool| pool.start > pool.end) {
+            let text = format!("The allocation pool {}-{} is not valid.", pool.start, pool.end);
+            return Err(ApiError::new(400, "InvalidAllocationPool", text));
+        }
         let outside = |pool: &&AllocationPool| !range.contains(&pool.start) || !range.contains(&pool.end);
         if let Some(pool) = pools.iter().find(outside) {
             return Err(ApiError::new(
@@ -234,10 +238,12 @@ impl Resource for Subnet {
             standard: cloud.standard(&project, request.description),
             ..Self::default()
         };
+        cloud.network.subnets.insert(subnet.clone());
         if let Some(network) = cloud.network.networks.get_mut(&subnet.network_id) {
             network.subnets.push(subnet.id.clone());
+            let name = network.name.clone();
+            cloud.stray_port(&subnet.network_id, &name)?;
         }
-        cloud.network.subnets.insert(subnet.clone());
         Ok(subnet)
     }
 

@@ -1,5 +1,7 @@
 //! Cinder: volumes, snapshots.
 
+mod changes;
+mod limits;
 mod routes;
 mod snapshots;
 mod volumes;
@@ -68,18 +70,17 @@ impl OpenStack {
         match resource {
             "volumes" => count(volumes.count()),
             "snapshots" => count(snapshots.count()),
-            "gigabytes" => {
-                volumes.map(|each| each.size).sum::<i64>() + snapshots.map(|each| each.size).sum::<i64>()
-            }
+            "gigabytes" => volumes.map(|each| each.size).chain(snapshots.map(|each| each.size)).sum(),
             _ => 0,
         }
     }
 
     /// Refuses what is over the quota, in Cinder's words.
     fn volume_quota(&self, project_id: &str, resource: &str, more: i64) -> Result<(), ApiError> {
-        let limit = self.quotas.limit(project_id, "volume", resource);
+        self.faults.count_create("volume", resource);
+        let limit = self.limit(project_id, "volume", resource);
         let used = self.volume_usage(project_id, resource);
-        if limit < 0 || used + more <= limit {
+        if limit < 0 || used.saturating_add(more) <= limit {
             return Ok(());
         }
         Err(ApiError::new(

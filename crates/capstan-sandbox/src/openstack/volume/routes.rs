@@ -2,23 +2,24 @@
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::middleware::map_response;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Map, Value, json};
 
-use super::volumes::Volume;
+use super::SnapshotCreate;
+use super::volumes::{Volume, VolumeCreate};
 use crate::World;
-use crate::openstack::ZONES;
+use crate::openstack::OpenStack;
 use crate::openstack::body;
 use crate::openstack::caller::Caller;
 use crate::openstack::error::{ApiError, Shape};
-use crate::openstack::query::Query;
-use crate::openstack::quotas;
+use crate::openstack::microversion::{Microversion, Range};
+use crate::openstack::query::{Query, limit_error, page_length};
 
-type Answer = Result<axum::Json<Value>, ApiError>;
+pub(super) type Answer = Result<axum::Json<Value>, ApiError>;
 
 pub(crate) fn router() -> Router<World> {
     Router::new()
@@ -32,24 +33,26 @@ pub(crate) fn router() -> Router<World> {
         .route("/volume/v3/{project}/snapshots", get(snapshots).post(create_snapshot))
         .route("/volume/v3/{project}/snapshots/detail", get(snapshots_detail))
         .route("/volume/v3/{project}/snapshots/{id}", get(snapshot).delete(delete_snapshot))
-        .route("/volume/v3/{project}/types", get(types))
-        .route("/volume/v3/{project}/types/{id}", get(volume_type))
-        .route("/volume/v3/{project}/limits", get(limits))
-        .route("/volume/v3/{project}/os-availability-zone", get(zones))
-        .route("/volume/v3/{project}/os-quota-sets/{of}", get(quota_set))
-        .layer(map_response(with_version))
+        .merge(super::changes::router())
+        .merge(super::limits::router())
+        .layer(from_fn(negotiate))
 }
 
-async fn with_version(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(HeaderName::from_static("openstack-api-version"), HeaderValue::from_static("volume 3.0"));
-    headers.insert("vary", HeaderValue::from_static("OpenStack-API-Version"));
-    response
+/// The newest microversion is 3.70 (Zed).
+const VERSIONS: Range = Range { service: "volume", major: 3, first: 0, last: 70, old_header: None };
+
+/// Everything below the root of the API has a microversion.
+async fn negotiate(request: Request, next: Next) -> Response {
+    if request.uri().path().starts_with("/volume/v3") {
+        VERSIONS.negotiate(request, next).await
+    } else {
+        next.run(request).await
+    }
 }
 
 fn version_document(base_url: &str) -> Value {
     json!({"versions": [{
-        "id": "v3.0", "status": "CURRENT", "version": "3.70", "min_version": "3.0", "updated": "2022-08-31T00:00:00Z",
+        "id": "v3.0", "status": "CURRENT", "version": format!("3.{}", VERSIONS.last), "min_version": "3.0", "updated": "2022-08-31T00:00:00Z",
         "links": [{"rel": "describedby", "type": "text/html", "href": "https://docs.openstack.org/"},
                   {"rel": "self", "href": format!("{base_url}/volume/v3/")}],
         "media-types": [{"base": "application/json", "type": "application/vnd.openstack.volume+json;version=3"}],
@@ -65,19 +68,28 @@ async fn version(State(world): State<World>) -> axum::Json<Value> {
 }
 
 /// The project in the path must be the token's.
-fn check_project(caller: &Caller, project: &str) -> Result<(), ApiError> {
+pub(super) fn check_project(caller: &Caller, project: &str) -> Result<(), ApiError> {
     if caller.sees(project) { Ok(()) } else { Err(ApiError::bad_request("Malformed request url")) }
 }
 
 async fn list(world: State<World>, caller: Caller, project: Path<String>, query: RawQuery) -> Answer {
-    list_volumes(&world, &caller, &project, query, |base, volume| {
-        let view = volume.view(base);
-        json!({"id": view["id"], "name": view["name"], "links": view["links"]})
-    })
+    list_volumes(
+        &world,
+        &caller,
+        &project,
+        query,
+        |_, base, volume| json!({"id": volume.id, "name": volume.name, "links": volume.links(base)}),
+    )
 }
 
-async fn list_detail(world: State<World>, caller: Caller, project: Path<String>, query: RawQuery) -> Answer {
-    list_volumes(&world, &caller, &project, query, |base, volume| volume.view(base))
+async fn list_detail(
+    world: State<World>,
+    caller: Caller,
+    version: Microversion,
+    project: Path<String>,
+    query: RawQuery,
+) -> Answer {
+    list_volumes(&world, &caller, &project, query, |cloud, base, volume| volume.view(cloud, base, version))
 }
 
 fn list_volumes(
@@ -85,7 +97,7 @@ fn list_volumes(
     caller: &Caller,
     project: &str,
     RawQuery(text): RawQuery,
-    view: impl Fn(&str, &Volume) -> Value,
+    view: impl Fn(&OpenStack, &str, &Volume) -> Value,
 ) -> Answer {
     check_project(caller, project)?;
     let query = Query::parse(text.as_deref());
@@ -119,7 +131,7 @@ fn list_volumes(
         "volumes",
         "volumes/detail",
         project,
-        all.iter().map(|each| (each.id.as_str(), view(world.base_url(), each))),
+        all.iter().map(|each| (each.id.as_str(), view(&cloud, world.base_url(), each))),
     )
 }
 
@@ -140,15 +152,16 @@ fn page<'item>(
 ) -> Answer {
     let limit = match query.get("limit") {
         None => 1000,
-        Some(text) => {
-            text.parse::<usize>().map_err(|_| ApiError::bad_request("limit param must be an integer"))?
-        }
+        Some(text) => page_length(text).ok_or_else(|| ApiError::bad_request(limit_error(text)))?,
     };
     let mut items = items.peekable();
     if let Some(marker) = query.get("marker") {
         let found = items.by_ref().any(|(id, _)| id == marker);
         if !found {
-            return Err(ApiError::not_found(format!("marker [{marker}] not found")));
+            return Err(ApiError::not_found(format!(
+                "{} {marker} could not be found.",
+                if name == "snapshots" { "Snapshot" } else { "Volume" }
+            )));
         }
     }
     let page: Vec<(&str, Value)> = items.take(limit).collect();
@@ -167,23 +180,30 @@ fn page<'item>(
 async fn create(
     State(world): State<World>,
     caller: Caller,
+    version: Microversion,
     Path(project): Path<String>,
     bytes: Bytes,
 ) -> Result<Response, ApiError> {
     check_project(&caller, &project)?;
-    let request = body::rooted(Shape::Nova, "volume", &bytes)?;
-    let volume = world.openstack().create_volume(&caller, request)?;
-    Ok((StatusCode::ACCEPTED, axum::Json(json!({"volume": volume.view(world.base_url())}))).into_response())
+    let request: VolumeCreate = body::rooted(Shape::Nova, "volume", &bytes)?;
+    let mut cloud = world.openstack();
+    let volume = cloud.create_volume(&caller, request.clone())?;
+    let name = volume.name.as_deref().unwrap_or_default();
+    cloud.twin("volume", name, |cloud| cloud.create_volume(&caller, request));
+    let view = volume.view(&cloud, world.base_url(), version);
+    Ok((StatusCode::ACCEPTED, axum::Json(json!({"volume": view}))).into_response())
 }
 
 async fn show(
     State(world): State<World>,
     caller: Caller,
+    version: Microversion,
     Path((project, id)): Path<(String, String)>,
 ) -> Answer {
     check_project(&caller, &project)?;
     let cloud = world.openstack();
-    Ok(axum::Json(json!({"volume": cloud.volume(&caller, &id)?.view(world.base_url())})))
+    let view = cloud.volume(&caller, &id)?.view(&cloud, world.base_url(), version);
+    Ok(axum::Json(json!({"volume": view})))
 }
 
 async fn delete(
@@ -200,17 +220,24 @@ async fn delete(
     Ok(StatusCode::ACCEPTED)
 }
 
-async fn snapshots(world: State<World>, caller: Caller, project: Path<String>, query: RawQuery) -> Answer {
-    list_snapshots(&world, &caller, &project, query, false)
+async fn snapshots(
+    world: State<World>,
+    caller: Caller,
+    version: Microversion,
+    project: Path<String>,
+    query: RawQuery,
+) -> Answer {
+    list_snapshots(&world, &caller, &project, query, |snapshot| snapshot.view(false, version))
 }
 
 async fn snapshots_detail(
     world: State<World>,
     caller: Caller,
+    version: Microversion,
     project: Path<String>,
     query: RawQuery,
 ) -> Answer {
-    list_snapshots(&world, &caller, &project, query, true)
+    list_snapshots(&world, &caller, &project, query, |snapshot| snapshot.view(true, version))
 }
 
 fn list_snapshots(
@@ -218,7 +245,7 @@ fn list_snapshots(
     caller: &Caller,
     project: &str,
     RawQuery(text): RawQuery,
-    detail: bool,
+    view: impl Fn(&super::Snapshot) -> Value,
 ) -> Answer {
     check_project(caller, project)?;
     let query = Query::parse(text.as_deref());
@@ -237,29 +264,40 @@ fn list_snapshots(
         "snapshots",
         "snapshots/detail",
         project,
-        all.map(|each| (each.id.as_str(), each.view(detail))),
+        all.map(|each| (each.id.as_str(), view(each))),
     )
 }
 
 async fn create_snapshot(
     State(world): State<World>,
     caller: Caller,
+    version: Microversion,
     Path(project): Path<String>,
     bytes: Bytes,
 ) -> Result<Response, ApiError> {
     check_project(&caller, &project)?;
-    let request = body::rooted(Shape::Nova, "snapshot", &bytes)?;
+    let mut request: SnapshotCreate = body::rooted(Shape::Nova, "snapshot", &bytes)?;
+    if version.at_least(66) {
+        if request.force == Some(false) {
+            return Err(ApiError::bad_request(
+                "Invalid input received: Since microversion 3.66 the 'force' flag is invalid for this request. For backward \
+                 compatability, however, when the 'force' flag is passed with a value evaluating to True, it is silently ignored.",
+            ));
+        }
+        request.force = Some(true);
+    }
     let snapshot = world.openstack().create_snapshot(&caller, request)?;
-    Ok((StatusCode::ACCEPTED, axum::Json(json!({"snapshot": snapshot.view(false)}))).into_response())
+    Ok((StatusCode::ACCEPTED, axum::Json(json!({"snapshot": snapshot.view(false, version)}))).into_response())
 }
 
 async fn snapshot(
     State(world): State<World>,
     caller: Caller,
+    version: Microversion,
     Path((project, id)): Path<(String, String)>,
 ) -> Answer {
     check_project(&caller, &project)?;
-    Ok(axum::Json(json!({"snapshot": world.openstack().snapshot(&caller, &id)?.view(true)})))
+    Ok(axum::Json(json!({"snapshot": world.openstack().snapshot(&caller, &id)?.view(true, version)})))
 }
 
 async fn delete_snapshot(
@@ -270,67 +308,4 @@ async fn delete_snapshot(
     check_project(&caller, &project)?;
     world.openstack().delete_snapshot(&caller, &id)?;
     Ok(StatusCode::ACCEPTED)
-}
-
-async fn types(State(world): State<World>, caller: Caller, Path(project): Path<String>) -> Answer {
-    check_project(&caller, &project)?;
-    let views: Vec<Value> = world.openstack().volume.types.iter().map(super::VolumeType::view).collect();
-    Ok(axum::Json(json!({"volume_types": views})))
-}
-
-async fn volume_type(
-    State(world): State<World>,
-    caller: Caller,
-    Path((project, id)): Path<(String, String)>,
-) -> Answer {
-    check_project(&caller, &project)?;
-    let cloud = world.openstack();
-    let wanted = if id == "default" { "__DEFAULT__" } else { id.as_str() };
-    let found = cloud.volume.find_type(wanted);
-    let found = found.ok_or_else(|| ApiError::not_found(format!("Volume type {id} could not be found.")))?;
-    Ok(axum::Json(json!({"volume_type": found.view()})))
-}
-
-async fn zones(caller: Caller, Path(project): Path<String>) -> Answer {
-    check_project(&caller, &project)?;
-    let zone = |name: &&str| json!({"zoneName": name, "zoneState": {"available": true}});
-    let zones: Vec<Value> = ZONES.iter().map(zone).collect();
-    Ok(axum::Json(json!({"availabilityZoneInfo": zones})))
-}
-
-async fn limits(State(world): State<World>, caller: Caller, Path(project): Path<String>) -> Answer {
-    check_project(&caller, &project)?;
-    let cloud = world.openstack();
-    let limit = |name: &str| cloud.quotas.limit(&project, "volume", name);
-    let used = |name: &str| cloud.volume_usage(&project, name);
-    Ok(axum::Json(json!({"limits": {"rate": [], "absolute": {
-        "maxTotalVolumes": limit("volumes"), "maxTotalSnapshots": limit("snapshots"),
-        "maxTotalVolumeGigabytes": limit("gigabytes"), "maxTotalBackups": limit("backups"),
-        "maxTotalBackupGigabytes": limit("backup_gigabytes"), "totalVolumesUsed": used("volumes"),
-        "totalGigabytesUsed": used("gigabytes"), "totalSnapshotsUsed": used("snapshots"),
-        "totalBackupsUsed": 0, "totalBackupGigabytesUsed": 0,
-    }}})))
-}
-
-async fn quota_set(
-    State(world): State<World>,
-    caller: Caller,
-    Path((project, of)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-) -> Answer {
-    check_project(&caller, &project)?;
-    check_project(&caller, &of)?;
-    let query = Query::parse(query.as_deref());
-    query.only(&["usage"])?;
-    let usage = query.get("usage").is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    let cloud = world.openstack();
-    let entry = |name: &'static str| {
-        let limit = cloud.quotas.limit(&of, "volume", name);
-        let used = cloud.volume_usage(&of, name);
-        let value = if usage { json!({"limit": limit, "in_use": used, "reserved": 0}) } else { json!(limit) };
-        (name.to_owned(), value)
-    };
-    let mut set: Map<String, Value> = quotas::resources("volume").map(entry).collect();
-    set.insert("id".to_owned(), json!(of));
-    Ok(axum::Json(json!({"quota_set": set})))
 }

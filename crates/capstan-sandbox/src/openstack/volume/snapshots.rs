@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::openstack::OpenStack;
 use crate::openstack::error::ApiError;
 use crate::openstack::identity::Token;
+use crate::openstack::microversion::Microversion;
 use crate::openstack::table::identified;
 use crate::openstack::time;
+use crate::openstack::{LOOK_AGAIN, OpenStack};
 
 /// A snapshot.
 #[derive(Debug, Clone)]
@@ -30,8 +31,9 @@ pub struct Snapshot {
     pub metadata: BTreeMap<String, String>,
     /// Owner.
     pub project_id: String,
+    user_id: String,
     created_at: String,
-    updated_at: Option<String>,
+    pub(super) updated_at: Option<String>,
 }
 
 identified!(Snapshot);
@@ -50,14 +52,14 @@ pub struct SnapshotCreate {
     pub description: Option<String>,
     /// Also of an attached volume.
     #[serde(default)]
-    pub force: bool,
+    pub force: Option<bool>,
     /// Free keys and values.
     #[serde(default)]
     pub metadata: Option<BTreeMap<String, String>>,
 }
 
 impl Snapshot {
-    pub(super) fn view(&self, detail: bool) -> Value {
+    pub(super) fn view(&self, detail: bool, version: Microversion) -> Value {
         let mut view = json!({
             "id": self.id, "created_at": self.created_at, "updated_at": self.updated_at, "name": self.name,
             "description": self.description, "volume_id": self.volume_id, "status": self.status, "size": self.size,
@@ -67,6 +69,14 @@ impl Snapshot {
             let progress = if self.status == "creating" { "0%" } else { "100%" };
             view["os-extended-snapshot-attributes:project_id"] = json!(self.project_id);
             view["os-extended-snapshot-attributes:progress"] = json!(progress);
+        }
+        let additions = [
+            (14, "group_snapshot_id", Value::Null),
+            (41, "user_id", json!(self.user_id)),
+            (65, "consumes_quota", json!(true)),
+        ];
+        for (_, key, value) in additions.into_iter().filter(|(since, _, _)| version.at_least(*since)) {
+            view[key] = value;
         }
         view
     }
@@ -88,7 +98,7 @@ impl OpenStack {
     /// As Cinder's.
     pub fn create_snapshot(&mut self, caller: &Token, request: SnapshotCreate) -> Result<Snapshot, ApiError> {
         let volume = self.volume(caller, &request.volume_id)?;
-        let fits = volume.status == "available" || (request.force && volume.status == "in-use");
+        let fits = volume.status == "available" || (request.force == Some(true) && volume.status == "in-use");
         if !fits {
             return Err(ApiError::bad_request(format!(
                 "Invalid volume: Volume {} status must be available, but current status is: {}.",
@@ -107,6 +117,7 @@ impl OpenStack {
             size,
             metadata: request.metadata.unwrap_or_default(),
             project_id: caller.project_id.clone(),
+            user_id: caller.user_id.clone(),
             created_at: time::micros(self.clock.now()),
             updated_at: None,
         };
@@ -137,9 +148,18 @@ impl OpenStack {
             "deleting".clone_into(&mut snapshot.status);
         }
         let id = id.to_owned();
-        self.clock.after(self.timings.volume, move |world| {
-            world.openstack().volume.snapshots.remove(&id);
-        });
+        self.clock.after(self.timings.volume, move |world| world.openstack().remove_snapshot(id));
         Ok(())
+    }
+
+    fn remove_snapshot(&mut self, id: String) {
+        let Some(snapshot) = self.volume.snapshots.get(&id).filter(|each| each.status == "deleting") else {
+            return;
+        };
+        if self.faults.volume_is_stuck(snapshot.name.as_deref().unwrap_or_default()) {
+            self.clock.background(LOOK_AGAIN, move |world| world.openstack().remove_snapshot(id));
+            return;
+        }
+        self.volume.snapshots.remove(&id);
     }
 }

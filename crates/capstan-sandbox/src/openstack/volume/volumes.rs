@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::busy;
-use crate::openstack::OpenStack;
 use crate::openstack::ZONES;
 use crate::openstack::error::ApiError;
 use crate::openstack::identity::Token;
+use crate::openstack::microversion::Microversion;
 use crate::openstack::table::identified;
 use crate::openstack::time;
+use crate::openstack::{LOOK_AGAIN, OpenStack};
 
 /// A volume.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +45,8 @@ pub struct Volume {
     pub user_id: String,
     /// Properties of the image it was made from.
     pub image_metadata: Option<BTreeMap<String, String>>,
+    /// What a client has said of booting from it.
+    pub(super) bootable: Option<bool>,
     /// When it was made.
     pub created_at: String,
     /// When it was last changed.
@@ -102,27 +105,48 @@ pub struct VolumeCreate {
 }
 
 impl Volume {
-    pub(super) fn view(&self, base_url: &str) -> Value {
-        let path = format!("volumes/{}", self.id);
+    pub(super) fn links(&self, base_url: &str) -> Value {
+        let path = format!("{}/volumes/{}", self.project_id, self.id);
+        json!([{"rel": "self", "href": format!("{base_url}/volume/v3/{path}")},
+               {"rel": "bookmark", "href": format!("{base_url}/volume/{path}")}])
+    }
+
+    pub(super) fn view(&self, cloud: &OpenStack, base_url: &str, version: Microversion) -> Value {
         let mut view = json!({
             "id": self.id, "status": self.status, "size": self.size, "availability_zone": self.availability_zone,
             "created_at": self.created_at, "updated_at": self.updated_at, "name": self.name,
             "description": self.description, "volume_type": self.volume_type, "snapshot_id": self.snapshot_id,
             "source_volid": self.source_volid, "metadata": self.metadata,
-            "links": [
-                {"rel": "self", "href": format!("{base_url}/volume/v3/{}/{path}", self.project_id)},
-                {"rel": "bookmark", "href": format!("{base_url}/volume/{}/{path}", self.project_id)},
-            ],
-            "user_id": self.user_id, "bootable": self.image_metadata.is_some().to_string(), "encrypted": false,
+            "links": self.links(base_url), "user_id": self.user_id, "bootable": self.is_bootable().to_string(), "encrypted": false,
             "replication_status": null, "consistencygroup_id": null, "multiattach": false,
             "attachments": self.attachments, "os-vol-tenant-attr:tenant_id": self.project_id,
         });
         if let Some(metadata) = &self.image_metadata {
             view["volume_image_metadata"] = json!(metadata);
         }
+        let kind = cloud.volume.find_type(&self.volume_type).map(|kind| kind.id.as_str());
+        let additions = [
+            (13, "group_id", Value::Null),
+            (48, "service_uuid", Value::Null),
+            // From 3.69 on it is not said any more.
+            (48, "shared_targets", if version.at_least(69) { Value::Null } else { json!(true) }),
+            (63, "volume_type_id", json!(kind)),
+            (65, "consumes_quota", json!(true)),
+        ];
+        for (_, key, value) in additions.into_iter().filter(|(since, _, _)| version.at_least(*since)) {
+            view[key] = value;
+        }
         view
     }
+
+    /// Made from an image, or said to be.
+    fn is_bootable(&self) -> bool {
+        self.bootable.unwrap_or(self.image_metadata.is_some())
+    }
 }
+
+/// GiB that Cinder's database can hold.
+const LARGEST: i64 = 2_147_483_647;
 
 fn not_found(id: &str) -> ApiError {
     ApiError::not_found(format!("Volume {id} could not be found."))
@@ -174,6 +198,14 @@ impl OpenStack {
             request.snapshot_id.as_deref(),
             request.source_volid.as_deref(),
         )?;
+        let most = self.limit(&caller.project_id, "volume", "per_volume_gigabytes");
+        if most >= 0 && size > most {
+            return Err(ApiError::new(
+                413,
+                "OverLimit",
+                format!("Requested volume size {size}G is larger than maximum allowed limit {most}G."),
+            ));
+        }
         self.volume_quota(&caller.project_id, "volumes", 1)?;
         self.volume_quota(&caller.project_id, "gigabytes", size)?;
         let mut delay = self.timings.volume;
@@ -254,6 +286,9 @@ impl OpenStack {
                 "Invalid input received: Volume size '{size}' GB cannot be smaller than original volume size {smallest} GB. \
                  They must be >= original volume size."
             ))),
+            (Some(size), _) if size > LARGEST => Err(ApiError::bad_request(format!(
+                "Invalid input for field/attribute size. Value: {size}. {size} is greater than the maximum of {LARGEST}"
+            ))),
             (Some(size), _) if size > 0 => Ok(size),
             (None, Some(smallest)) => Ok(smallest),
             _ => Err(ApiError::bad_request(
@@ -295,10 +330,19 @@ impl OpenStack {
         }
         self.change_volume(id, None, "deleting");
         let id = id.to_owned();
-        self.clock.after(self.timings.volume, move |world| {
-            world.openstack().volume.volumes.remove(&id);
-        });
+        self.clock.after(self.timings.volume, move |world| world.openstack().remove_volume(id));
         Ok(())
+    }
+
+    fn remove_volume(&mut self, id: String) {
+        let Some(volume) = self.volume.volumes.get(&id).filter(|volume| volume.status == "deleting") else {
+            return;
+        };
+        if self.faults.volume_is_stuck(volume.name.as_deref().unwrap_or_default()) {
+            self.clock.background(LOOK_AGAIN, move |world| world.openstack().remove_volume(id));
+            return;
+        }
+        self.volume.volumes.remove(&id);
     }
 
     /// Puts a volume at a server.
