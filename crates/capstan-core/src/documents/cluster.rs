@@ -156,9 +156,14 @@ impl ImageSpec {
     /// The release that an image of that name is for, if the name fits the pattern.
     #[must_use]
     pub fn version_of(&self, image_name: &str) -> Option<KubernetesVersion> {
-        let (before, after) = self.name.split_once("{version}")?;
-        let version = image_name.strip_prefix(before)?.strip_suffix(after)?;
-        version.parse().ok().filter(KubernetesVersion::is_release)
+        const PLACE: &str = "{version}";
+        // A pattern may say the version more than once.
+        let places = self.name.matches(PLACE).count();
+        let others = self.name.len() - places * PLACE.len();
+        let length = image_name.len().checked_sub(others)?.checked_div(places)?;
+        let start = self.name.find(PLACE)?;
+        let version: KubernetesVersion = image_name.get(start..start + length)?.parse().ok()?;
+        (version.is_release() && self.name_for(&version) == image_name).then_some(version)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Changes one value in the text of a document and leaves every other byte, comments included, as it is.
 
+use serde_json::{Map, Value as Json};
 use thiserror::Error;
 
 use super::problem::{Problems, Report, Text, quoted};
@@ -66,30 +67,64 @@ fn set(text: &str, cluster: &str, path: &[PathPart<'_>], rendered: &str) -> Resu
     let (at, insertion) = locate(text, &document, path, rendered)?;
     let mut changed = text.to_owned();
     changed.replace_range(at, &insertion);
-    // Reading the result back proves that the edit said what was meant, whatever style the document is written in.
-    let again = find(&changed, cluster).map_err(|_| EditError::Unchangeable)?;
-    let written = walk(&again, path).map(Node::to_json);
-    let wanted = find(&format!("{{kind: WorkloadCluster, metadata: {{name: x}}, v: {rendered}}}"), "x")
-        .ok()
-        .and_then(|node| node.get("v").map(Node::to_json));
-    if written.is_some() && written == wanted { Ok(changed) } else { Err(EditError::Unchangeable) }
+    // Reading the result back proves that the edit said what was meant and nothing else, whatever style the document is
+    // written in: what carries an anchor stands in other places, too.
+    if says_only(text, &changed, cluster, path, rendered) {
+        Ok(changed)
+    } else {
+        Err(EditError::Unchangeable)
+    }
+}
+
+/// Whether `after` differs from `before` in the one value alone.
+fn says_only(before: &str, after: &str, cluster: &str, path: &[PathPart<'_>], rendered: &str) -> bool {
+    let contents = |text: &str| read(text).map(|all| all.iter().map(Node::to_json).collect::<Vec<_>>());
+    let (Ok(documents), Ok(mut wanted), Ok(written)) = (read(before), contents(before), contents(after))
+    else {
+        return false;
+    };
+    let value = contents(rendered).ok().and_then(|values| values.into_iter().next());
+    let (Some(at), Some(value)) = (documents.iter().position(|document| is_of(document, cluster)), value)
+    else {
+        return false;
+    };
+    put(&mut wanted[at], path, value).is_some() && wanted == written
+}
+
+/// Puts a value where it belongs, with the maps around it where they are missing.
+fn put(document: &mut Json, path: &[PathPart<'_>], value: Json) -> Option<()> {
+    let place = path.iter().try_fold(document, |place, part| match part {
+        PathPart::Key(key) => {
+            if place.is_null() {
+                *place = Json::Object(Map::new());
+            }
+            Some(place.as_object_mut()?.entry(*key).or_insert(Json::Null))
+        }
+        PathPart::Named(name) => place.as_array_mut()?.iter_mut().find(|item| item["name"] == *name),
+    })?;
+    *place = value;
+    Some(())
 }
 
 fn find(text: &str, cluster: &str) -> Result<Node, EditError> {
+    let document = read(text)?.into_iter().find(|document| is_of(document, cluster));
+    document.ok_or_else(|| EditError::NoCluster(cluster.into()))
+}
+
+fn read(text: &str) -> Result<Vec<Node>, EditError> {
     let sources = [Text { path: "document", content: text }];
     let mut report = Report::new(&sources);
     let documents = tree::parse(0, text, &mut report);
     if report.has_errors() {
         return Err(EditError::Unreadable(report.into_problems().into()));
     }
-    documents
-        .into_iter()
-        .find(|document| {
-            let name =
-                document.get("metadata").and_then(|metadata| metadata.get("name")).and_then(Node::as_str);
-            document.get("kind").and_then(Node::as_str) == Some("WorkloadCluster") && name == Some(cluster)
-        })
-        .ok_or_else(|| EditError::NoCluster(cluster.into()))
+    Ok(documents)
+}
+
+/// Whether it is the document of that cluster.
+fn is_of(document: &Node, cluster: &str) -> bool {
+    let name = document.get("metadata").and_then(|metadata| metadata.get("name")).and_then(Node::as_str);
+    document.get("kind").and_then(Node::as_str) == Some("WorkloadCluster") && name == Some(cluster)
 }
 
 fn step<'a>(node: &'a Node, part: &PathPart<'_>) -> Option<&'a Node> {
@@ -99,10 +134,6 @@ fn step<'a>(node: &'a Node, part: &PathPart<'_>) -> Option<&'a Node> {
             node.items().iter().find(|item| item.get("name").and_then(Node::as_str) == Some(name))
         }
     }
-}
-
-fn walk<'a>(node: &'a Node, path: &[PathPart<'_>]) -> Option<&'a Node> {
-    path.iter().try_fold(node, |node, part| step(node, part))
 }
 
 /// Which bytes to replace with what.
@@ -229,6 +260,17 @@ spec:
             "{apiVersion: capstan.dev/v1alpha1, kind: WorkloadCluster, metadata: {name: web}, spec: {}}";
         let changed = set_number(flow, "web", &path, 3).unwrap();
         assert_eq!(changed, flow.replace("spec: {}", "spec: {controlPlane: {replicas: 3}}"));
+    }
+
+    #[test]
+    fn a_value_that_stands_in_other_places_too_is_left_to_a_person() {
+        let text = "kind: WorkloadCluster\nmetadata: {name: web}\nspec:\n  controlPlane: {replicas: &n 3}\n  \
+                    nodeGroups: [{name: a, replicas: *n}]\n";
+        let path = [Key("spec"), Key("controlPlane"), Key("replicas")];
+        assert!(matches!(set_number(text, "web", &path, 5), Err(EditError::Unchangeable)));
+        let path = [Key("spec"), Key("nodeGroups"), Named("a"), Key("replicas")];
+        let changed = set_number(text, "web", &path, 5).unwrap();
+        assert_eq!(changed, text.replace("replicas: *n", "replicas: 5"));
     }
 
     #[test]

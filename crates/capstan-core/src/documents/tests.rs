@@ -305,3 +305,16 @@ proptest! {
         prop_assert_eq!(&first.clusters, &second.clusters);
     }
 }
+
+#[test]
+fn the_name_of_an_image_tells_its_release_wherever_the_pattern_says_it() {
+    let release: crate::versions::KubernetesVersion = "v1.36.1".parse().unwrap();
+    for pattern in ["ubuntu-{version}", "{version}", "{version}/ubuntu-{version}-x"] {
+        let image = ImageSpec { name: pattern.into(), ..ImageSpec::default() };
+        assert_eq!(image.version_of(&image.name_for(&release)), Some(release), "{pattern}");
+    }
+    let image = ImageSpec { name: "a-{version}-{version}".into(), ..ImageSpec::default() };
+    for other in ["a-v1.36.1-v1.36.2", "a-v1.36-v1.36", "a-", "", "b-v1.36.1-v1.36.1", "a-é1.36.1-v1.36.1"] {
+        assert_eq!(image.version_of(other), None, "{other}");
+    }
+}
