@@ -96,6 +96,6 @@ pub(crate) fn shortage(line: &QuotaLine) -> String {
 }
 
 fn line(resource: &str, quota: Quota, change: i64) -> QuotaLine {
-    let used = u64::try_from(quota.in_use + quota.reserved).unwrap_or_default();
+    let used = u64::try_from(quota.in_use.saturating_add(quota.reserved)).unwrap_or_default();
     QuotaLine { resource: resource.to_owned(), used, change, limit: u64::try_from(quota.limit).ok() }
 }

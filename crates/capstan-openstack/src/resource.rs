@@ -81,7 +81,7 @@ impl Quota {
     /// How much more may be used; nothing where there is no limit.
     #[must_use]
     pub fn free(&self) -> Option<i64> {
-        (self.limit >= 0).then(|| (self.limit - self.in_use - self.reserved).max(0))
+        (self.limit >= 0).then(|| self.limit.saturating_sub(self.in_use).saturating_sub(self.reserved).max(0))
     }
 }
 
@@ -128,5 +128,6 @@ mod tests {
         assert_eq!(Quota { limit: -1, in_use: 7, reserved: 0 }.free(), None);
         assert_eq!(Quota { limit: 10, in_use: 7, reserved: 1 }.free(), Some(2));
         assert_eq!(Quota { limit: 5, in_use: 7, reserved: 0 }.free(), Some(0));
+        assert_eq!(Quota { limit: 1, in_use: i64::MIN, reserved: 0 }.free(), Some(i64::MAX));
     }
 }
