@@ -99,6 +99,25 @@ pub async fn undeclared_field_is_refused_and_named(site: &Site) -> Result<()> {
     Ok(())
 }
 
+/// A list that is merged by keys has each key once, and none without one; the refusal names the list.
+///
+/// # Errors
+/// It is not so.
+pub async fn lists_by_keys_have_each_key_once(site: &Site) -> Result<()> {
+    let twice = json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "a", "namespace": site.namespace},
+        "spec": {"ports": [{"port": 80, "name": "a"}, {"port": 80, "protocol": "TCP", "name": "b"}]}});
+    let error = refused("refused", site.applier().apply(&twice).await)?;
+    let wanted = "duplicate entries for key [port=80,protocol=\"TCP\"]";
+    ensure!(error.to_string().contains("spec.ports") && error.to_string().contains(wanted), "{error}");
+    let none = json!({"apiVersion": "cluster.x-k8s.io/v1beta2", "kind": "Cluster",
+        "metadata": {"name": "a", "namespace": site.namespace},
+        "spec": {"availabilityGates": [{"polarity": "Positive"}]}});
+    let error = refused("refused", site.applier().apply(&none).await)?;
+    ensure!(error.to_string().contains("omits all key fields [\"conditionType\"]"), "{error}");
+    Ok(())
+}
+
 /// A dry run answers like a real one and leaves nothing.
 ///
 /// # Errors

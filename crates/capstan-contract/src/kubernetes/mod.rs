@@ -44,6 +44,7 @@ suite! {
         other_values_conflict_and_name_manager_and_fields,
         force_takes_fields_over,
         undeclared_field_is_refused_and_named,
+        lists_by_keys_have_each_key_once,
         dry_run_stores_nothing,
         missing_namespace_is_named,
         unknown_kind_is_told,

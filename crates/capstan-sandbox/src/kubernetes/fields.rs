@@ -96,8 +96,12 @@ impl Fields {
         });
     }
 
-    /// The fields that both sets have.
+    /// The fields that a write of `other` touches: those that both sets have, and everything below what is written as a
+    /// whole.
     pub(crate) fn common(&self, other: &Self) -> Self {
+        if other.member && other.children.is_empty() {
+            return self.clone();
+        }
         let children = self.children.iter().filter_map(|(key, child)| {
             let common = child.common(other.children.get(key)?);
             (!common.is_empty()).then(|| (key.clone(), common))
@@ -296,20 +300,25 @@ pub(crate) fn merge(live: &mut Value, applied: &Value, shape: Shape<'_>) {
     }
 }
 
-/// Takes fields out of an object; a map or list that is empty afterwards because of that stays only if it isn't in the set.
-pub(crate) fn remove(value: &mut Value, fields: &Fields, shape: Shape<'_>) {
+/// Takes fields out of an object. A map or list that is empty afterwards goes, too. Where somebody owns it, as `kept`
+/// tells, it becomes null, as in the real API server: no schema allows that, so the apply is refused.
+pub(crate) fn remove(value: &mut Value, fields: &Fields, kept: &Fields, shape: Shape<'_>) {
+    let nothing = Fields::default();
     match value {
         Value::Object(map) => {
             for (key, child) in &fields.children {
                 let Some(name) = key.strip_prefix("f:") else { continue };
                 let Some(known) = map.get_mut(name) else { continue };
+                let kept = kept.children.get(key).unwrap_or(&nothing);
                 if !child.children.is_empty() {
-                    remove(known, child, shape.child(name));
+                    remove(known, child, kept, shape.child(name));
                 }
                 let emptied = known.as_object().is_some_and(Map::is_empty)
                     || known.as_array().is_some_and(Vec::is_empty);
-                if (child.member && child.children.is_empty()) || emptied {
-                    map.remove(name);
+                match (emptied && !kept.is_empty(), shape.child(name)) {
+                    (true, Shape::Schema(_)) => *known = Value::Null,
+                    _ if emptied || (child.member && child.children.is_empty()) => drop(map.remove(name)),
+                    _ => {}
                 }
             }
         }
@@ -318,15 +327,54 @@ pub(crate) fn remove(value: &mut Value, fields: &Fields, shape: Shape<'_>) {
             let keys: Vec<String> = keys.into_iter().map(|(key, _)| key).collect();
             let mut keys = keys.iter();
             items.retain_mut(|item| {
-                let Some(child) = keys.next().and_then(|key| fields.children.get(key)) else { return true };
+                let Some(key) = keys.next() else { return true };
+                let Some(child) = fields.children.get(key) else { return true };
                 if child.member {
                     return false;
                 }
-                remove(item, child, shape.item());
+                remove(item, child, kept.children.get(key).unwrap_or(&nothing), shape.item());
                 true
             });
         }
         _ => {}
+    }
+}
+
+/// What is wrong with the lists of an applied configuration that are merged by keys, as structured-merge-diff says it.
+pub(crate) fn wrong_list(value: &Value, shape: Shape<'_>, path: &str) -> Option<String> {
+    match value {
+        Value::Object(map) if !shape.is_atomic_map() => map
+            .iter()
+            .find_map(|(name, value)| wrong_list(value, shape.child(name), &format!("{path}.{name}"))),
+        Value::Array(items) => {
+            let keyed = keyed(items, shape)?;
+            if let ListKind::Map(keys) = shape.list_kind() {
+                for (index, item) in items.iter().enumerate() {
+                    let wrong = if !item.is_object() {
+                        "associative list with keys may not have non-map elements".to_owned()
+                    } else if matches!(shape, Shape::Schema(_))
+                        && keys.iter().all(|key| item.get(*key).is_none())
+                    {
+                        // The keys of built-in kinds have defaults.
+                        format!(
+                            "associative list with keys has an element that omits all key fields {keys:?} (and doesn't \
+                             have default values for any key fields)"
+                        )
+                    } else {
+                        continue;
+                    };
+                    return Some(format!("{path}: element {index}: {wrong}"));
+                }
+            }
+            let mut seen = std::collections::BTreeSet::new();
+            if let Some((key, _)) = keyed.iter().find(|(key, _)| !seen.insert(key.clone())) {
+                return Some(format!("{path}: duplicate entries for key {}", printed(key)));
+            }
+            keyed
+                .iter()
+                .find_map(|(key, item)| wrong_list(item, shape.item(), &format!("{path}{}", printed(key))))
+        }
+        _ => None,
     }
 }
 
@@ -378,7 +426,7 @@ mod tests {
         let gone = Fields::from_json(
             &json!({"f:spec": {"f:containers": {"k:{\"name\":\"b\"}": {".": {}, "f:name": {}}}}}),
         );
-        remove(&mut live, &gone, PLAIN);
+        remove(&mut live, &gone, &Fields::default(), PLAIN);
         assert_eq!(live.pointer("/spec/containers").unwrap().as_array().unwrap().len(), 2);
     }
 }

@@ -93,7 +93,7 @@ pub(crate) fn track_update(old: &Object, new: &mut Object, shape: Shape<'_>, man
     for entry in &mut entries {
         entry.fields.subtract_deep(&changes.removed);
         if entry.manager != *manager {
-            entry.fields.subtract(&changes.written);
+            entry.fields.subtract_deep(&changes.written);
         }
     }
     if !changes.written.is_empty() {
@@ -115,7 +115,7 @@ pub(crate) fn track_update(old: &Object, new: &mut Object, shape: Shape<'_>, man
 /// Server-side apply: merges `config` into `live` in the name of `manager`.
 ///
 /// # Errors
-/// A conflict, with the fields that others own, unless `force`.
+/// A conflict, with the fields that others own, unless `force`; lists that cannot be merged.
 pub(crate) fn apply(
     live: &Object,
     config: &Object,
@@ -124,6 +124,12 @@ pub(crate) fn apply(
     force: bool,
     now: &str,
 ) -> Result<Object, Status> {
+    if let Some(wrong) = fields::wrong_list(config, shape, "") {
+        let (version, kind) = (&manager.api_version, config.text("kind"));
+        let what = format!("{}/{}; {version}, Kind={kind}", config.namespace(), config.name());
+        let message = format!("failed to create typed patch object ({what}): {wrong}");
+        return Err(Status { code: 500, reason: "", message, details: None });
+    }
     let set = fields::set_of(config, shape);
     let mut entries = read(live);
     let mut merged = live.clone();
@@ -136,15 +142,14 @@ pub(crate) fn apply(
     // What this manager had applied before and doesn't any more goes, unless somebody else owns it, too.
     let before =
         entries.iter().find(|e| e.manager.is_same(manager)).map(|e| e.fields.clone()).unwrap_or_default();
-    let mut dropped = before.clone();
-    dropped.subtract(&set);
-    for entry in entries.iter().filter(|entry| !entry.manager.is_same(manager)) {
-        dropped.subtract(&entry.fields);
-    }
-    fields::remove(&mut merged, &dropped, shape);
+    let mut kept = set.clone();
     for entry in entries.iter_mut().filter(|entry| !entry.manager.is_same(manager)) {
-        entry.fields.subtract(&written);
+        entry.fields.subtract_deep(&written);
+        kept.add(&entry.fields);
     }
+    let mut dropped = before.clone();
+    dropped.subtract(&kept);
+    fields::remove(&mut merged, &dropped, &kept, shape);
     let unchanged = before == set && written.is_empty();
     entries.retain(|entry| !entry.manager.is_same(manager) || unchanged);
     if !unchanged {
@@ -221,6 +226,47 @@ mod tests {
         assert_eq!(forced.text("data.a"), "3");
         let again = applied(&forced, &json!({"data": {"b": "1"}}), "one", false).unwrap();
         assert_eq!(again.at("data"), &json!({"a": "3", "b": "1"}));
+    }
+
+    #[test]
+    fn what_one_applies_as_empty_is_null_when_another_takes_its_own_out() {
+        let schema =
+            json!({"properties": {"labels": {"type": "object", "additionalProperties": {"type": "string"}}}});
+        let by = |live: &Object, config: &Object, name: &str| {
+            apply(live, config, Shape::of(Some(&schema)), &manager(name, true), false, "2026-01-01T00:00:00Z")
+                .unwrap()
+        };
+        let one = by(&json!({}), &json!({"labels": {}}), "one");
+        let two = by(&one, &json!({"labels": {"a": "1"}}), "two");
+        // Seen on v1.36: `labels in body must be of type object: "null"`.
+        assert_eq!(by(&two, &json!({}), "two").get("labels"), Some(&Value::Null));
+        let alone = by(&json!({}), &json!({"labels": {"a": "1"}}), "two");
+        assert_eq!(by(&alone, &json!({}), "two").get("labels"), None);
+    }
+
+    #[test]
+    fn a_value_in_the_place_of_a_map_takes_what_is_in_it() {
+        let one = applied(&json!({}), &json!({"spec": {"a": {"b": 1}}}), "one", false).unwrap();
+        let refused = applied(&one, &json!({"spec": {"a": "x"}}), "two", false).unwrap_err();
+        assert_eq!(refused.message, "Apply failed with 1 conflict: conflict with \"one\": .spec.a.b");
+        let forced = applied(&one, &json!({"spec": {"a": "x"}}), "two", true).unwrap();
+        let owners = forced.items("metadata.managedFields");
+        assert_eq!(owners.len(), 1, "{owners:?}");
+    }
+
+    #[test]
+    fn lists_that_are_merged_by_keys_have_each_key_once() {
+        let ports = |ports: Value| applied(&json!({}), &json!({"spec": {"ports": ports}}), "one", false);
+        let refused = ports(json!([{"port": 80}, {"port": 80, "protocol": "TCP"}])).unwrap_err();
+        assert!(
+            refused.message.ends_with(".spec.ports: duplicate entries for key [port=80,protocol=\"TCP\"]"),
+            "{refused}"
+        );
+        let refused = ports(json!(["http"])).unwrap_err();
+        assert!(
+            refused.message.ends_with("element 0: associative list with keys may not have non-map elements")
+        );
+        assert!(ports(json!([{"port": 80}, {"port": 80, "protocol": "UDP"}])).is_ok());
     }
 
     #[test]
