@@ -11,6 +11,7 @@ mod delete;
 mod fleet;
 mod look;
 mod timeline;
+mod variant;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -64,6 +65,8 @@ enum Stage {
     Upgrade,
     /// Away with it, with an orphaned load balancer and volume; killed on the way. Nothing may be left.
     Delete,
+    /// Uploaded image, root volume, zones, existing network; short quota, server that finds no host, revoked credential.
+    Variant,
     /// A creation beside `kubectl apply` of the same objects: a measurement, made only when it is named.
     Compare,
 }
@@ -76,6 +79,7 @@ const ALL: &[Stage] = &[
     Stage::Flavor,
     Stage::Upgrade,
     Stage::Delete,
+    Stage::Variant,
     Stage::Contract,
 ];
 
@@ -172,6 +176,7 @@ fn run_stage(stage: Stage, scene: &Scene) -> Result<()> {
         Stage::Flavor => change::flavor(scene),
         Stage::Upgrade => change::upgrade(scene),
         Stage::Delete => delete::run(scene),
+        Stage::Variant => variant::run(scene),
         Stage::Compare => compare::run(scene),
     }
 }

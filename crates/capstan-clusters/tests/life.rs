@@ -8,6 +8,8 @@ use std::sync::Arc;
 use capstan_core::plan::ChangeClass;
 use capstan_engine::{Direction, Ended, ScaledClock};
 use capstan_kube::Kind;
+use capstan_openstack::{Cloud, Options, ServiceType};
+use serde_json::{Value, json};
 use support::{Rig, SMALL};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,4 +157,37 @@ async fn two_at_once_make_one_cluster() {
     assert_eq!((first.ended, second.ended), (Ended::Settled, Ended::Settled));
     assert!(first.applied == 0 || second.applied == 0, "{} and {}", first.applied, second.applied);
     assert_eq!(rig.inventory().of_kind("application_credential").count(), 1);
+}
+
+/// A root volume for a flavor without a disk, a zone, and a network of the user's, which stays as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_lives_in_a_network_that_was_there_before() {
+    let rig = Rig::new().await;
+    let cloud = Cloud::connect(&rig.cloud, Options::default()).await.unwrap();
+    let neutron = cloud.service(ServiceType::Network).unwrap();
+    let make = async |path: &str, kind: &str, body: Value| -> Value {
+        neutron.post(&[path]).json(json!({ kind: body })).one(kind).await.unwrap()
+    };
+    let networks = cloud.network().unwrap().networks(&Default::default()).await.unwrap();
+    let external = networks.iter().find(|network| network.name == "public").unwrap();
+    let network = make("networks", "network", json!({"name": "mine"})).await;
+    let range = json!({"network_id": network["id"], "ip_version": 4, "cidr": "10.11.0.0/24"});
+    let subnet = make("subnets", "subnet", range).await;
+    let gateway = json!({"name": "mine", "external_gateway_info": {"network_id": external.id}});
+    let router = make("routers", "router", gateway).await;
+    let router = router["id"].as_str().unwrap().to_owned();
+    let interface = json!({"subnet_id": subnet["id"]});
+    neutron.put(&["routers", &router, "add_router_interface"]).json(interface).done().await.unwrap();
+    let before = rig.inventory();
+
+    let spec = "{kubernetes: {version: v1.36.2}, network: {existing: {network: mine, router: mine}}, \
+                controlPlane: {flavor: SCS-2V-4, zones: [az2]}, nodeGroups: [{name: default, replicas: 1, zones: [az3]}]}";
+    rig.settle(spec).await;
+    let servers = cloud.compute().unwrap().servers(&Default::default()).await.unwrap();
+    let zones: Vec<_> = servers.iter().map(|server| server.availability_zone.as_str()).collect();
+    assert!(zones.contains(&"az2") && zones.contains(&"az3"), "{zones:?}");
+    assert_eq!(rig.inventory().of_kind("volume").count(), 1, "the root volume");
+    assert_eq!(rig.inventory().of_kind("network").count(), before.of_kind("network").count());
+    rig.remove(spec).await;
+    assert_eq!(rig.inventory(), before);
 }

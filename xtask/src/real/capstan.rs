@@ -30,6 +30,7 @@ pub(super) struct Capstan<'a> {
 pub(super) struct Ended {
     pub code: Option<i32>,
     pub stdout: String,
+    pub stderr: String,
     pub time: Duration,
 }
 
@@ -65,9 +66,13 @@ impl<'a> Capstan<'a> {
             BufReader::new(stdout).read_to_string(&mut text).map(|_| text)
         });
         let stderr = std::thread::spawn(move || {
+            let mut text = String::new();
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 println!("{:>8.1}s | {line}", begin.elapsed().as_secs_f64());
+                text += &line;
+                text.push('\n');
             }
+            text
         });
         Ok(Running { child, begin, stdout, stderr })
     }
@@ -137,7 +142,7 @@ struct Running {
     child: Child,
     begin: Instant,
     stdout: JoinHandle<std::io::Result<String>>,
-    stderr: JoinHandle<()>,
+    stderr: JoinHandle<String>,
 }
 
 impl Running {
@@ -145,7 +150,7 @@ impl Running {
         let status = self.child.wait()?;
         let time = self.begin.elapsed();
         let stdout = self.stdout.join().map_err(|_| anyhow::anyhow!("reading stdout failed"))??;
-        self.stderr.join().map_err(|_| anyhow::anyhow!("reading stderr failed"))?;
-        Ok(Ended { code: status.code(), stdout, time })
+        let stderr = self.stderr.join().map_err(|_| anyhow::anyhow!("reading stderr failed"))?;
+        Ok(Ended { code: status.code(), stdout, stderr, time })
     }
 }

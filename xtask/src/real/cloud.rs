@@ -138,6 +138,16 @@ impl Cloud {
         Ok(Self { agent, token, user, project, endpoints })
     }
 
+    /// The id of the user.
+    pub(super) fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The id of the project.
+    pub(super) fn project(&self) -> &str {
+        &self.project
+    }
+
     fn url(&self, service: &str, path: &str) -> Result<String> {
         let endpoint =
             self.endpoints.get(service).with_context(|| format!("no `{service}` in the catalog"))?;
@@ -155,6 +165,11 @@ impl Cloud {
     pub(super) fn get(&self, service: &str, path: &str) -> Result<Value> {
         let url = self.url(service, path)?;
         read(self.head(self.agent.get(&url), service).call()?, &url)
+    }
+
+    pub(super) fn put(&self, service: &str, path: &str, body: &Value) -> Result<Value> {
+        let url = self.url(service, path)?;
+        read(self.head(self.agent.put(&url), service).send_json(body)?, &url)
     }
 
     pub(super) fn post(&self, service: &str, path: &str, body: &Value) -> Result<Value> {

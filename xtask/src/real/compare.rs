@@ -51,7 +51,7 @@ fn round(scene: &Scene) -> Result<(f64, f64)> {
     look::insist(&scene.bed, &scene.cloud, &shape)?;
     let objects: Vec<Value> = scene.bed.list(KINDS, &name)?.iter().filter_map(as_applied).collect();
     capstan.expect(0, &["cluster", "delete", shape.name, "--yes"])?;
-    fleet::forget_cluster(capstan.fleet(), &shape)?;
+    fleet::forget_cluster(capstan.fleet(), shape.name)?;
     scene.insist_on(&before)?;
     let theirs = by_kubectl(scene, &shape, &objects)?;
     scene.insist_on(&before)?;

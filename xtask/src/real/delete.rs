@@ -46,7 +46,7 @@ pub(super) fn run(scene: &Scene) -> Result<()> {
 
     let again = capstan.expect(0, &delete)?;
     println!("the same once more: {:.1} s", again.time.as_secs_f64());
-    fleet::forget_cluster(capstan.fleet(), &shape)
+    fleet::forget_cluster(capstan.fleet(), shape.name)
 }
 
 /// A Service with its load balancer, and what users find after a cluster died: a load balancer whose Service is gone,

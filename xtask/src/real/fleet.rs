@@ -90,13 +90,18 @@ fn file(folder: &Path, name: &str) -> PathBuf {
 
 /// Writes or changes the document of a cluster.
 pub(super) fn write_cluster(folder: &Path, shape: &Shape) -> Result<()> {
-    let file = file(folder, shape.name);
-    std::fs::write(&file, shape.document()).with_context(|| format!("write {}", file.display()))
+    write_document(folder, shape.name, &shape.document())
+}
+
+/// Writes or changes the document of a cluster that is no [`Shape`].
+pub(super) fn write_document(folder: &Path, name: &str, document: &str) -> Result<()> {
+    let file = file(folder, name);
+    std::fs::write(&file, document).with_context(|| format!("write {}", file.display()))
 }
 
 /// Takes the document of a cluster out of the folder again.
-pub(super) fn forget_cluster(folder: &Path, shape: &Shape) -> Result<()> {
-    match std::fs::remove_file(file(folder, shape.name)) {
+pub(super) fn forget_cluster(folder: &Path, name: &str) -> Result<()> {
+    match std::fs::remove_file(file(folder, name)) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other.map_err(Into::into),
     }
