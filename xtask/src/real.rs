@@ -8,6 +8,7 @@ mod cloud;
 mod compare;
 mod create;
 mod delete;
+mod faults;
 mod fleet;
 mod look;
 mod timeline;
@@ -41,6 +42,18 @@ pub(crate) struct Arguments {
     /// How often `compare` measures; from three on, the medians have to hold the figure.
     #[arg(long, default_value_t = 1)]
     rounds: usize,
+    /// The stages with faults in the place of the others.
+    #[arg(long, conflicts_with = "stages")]
+    faults: bool,
+    /// What decides the moments and the faults; one of the moment if none is given.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How often the stage `kills` kills.
+    #[arg(long, default_value_t = 20)]
+    kills: usize,
+    /// The proxy of the stage `proxy`, which starts it by itself.
+    #[arg(long, hide = true)]
+    serve_proxy: bool,
     /// Only print what the OpenStack project holds.
     #[arg(long, conflicts_with = "stages")]
     inventory: bool,
@@ -69,9 +82,18 @@ enum Stage {
     Variant,
     /// A creation beside `kubectl apply` of the same objects: a measurement, made only when it is named.
     Compare,
+    /// Capstan is killed at random moments of creations and deletions.
+    Kills,
+    /// Services are restarted in the middle of a creation and of a deletion.
+    Restarts,
+    /// A proxy before the OpenStack drops, delays and cuts.
+    Proxy,
 }
 
-/// What a run without `--stage` makes: all but the measurement.
+/// What `--faults` makes.
+const FAULTS: &[Stage] = &[Stage::Kills, Stage::Restarts, Stage::Proxy];
+
+/// What a run without `--stage` makes: all but the measurement and the faults.
 const ALL: &[Stage] = &[
     Stage::Create,
     Stage::Grow,
@@ -90,6 +112,8 @@ struct Scene {
     folder: PathBuf,
     binary: PathBuf,
     rounds: usize,
+    seed: u64,
+    kills: usize,
 }
 
 impl Scene {
@@ -124,6 +148,10 @@ impl Scene {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let begin = Instant::now();
     let bed = Bed::new();
+    let seed = arguments.seed.unwrap_or_else(faults::Chance::seed_of_now);
+    if arguments.serve_proxy {
+        return faults::serve_proxy(seed);
+    }
     if arguments.inventory {
         let inventory = Cloud::connect(&bed.clouds(), "capi")?.inventory()?;
         println!("{inventory}{}", inventory.counts());
@@ -137,9 +165,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let cloud = Cloud::connect(&bed.clouds(), "capi")?;
     let binary = arguments.binary.clone().map_or_else(capstan::build, Ok)?;
-    let scene = Scene { bed, cloud, folder: target().join("real"), binary, rounds: arguments.rounds.max(1) };
+    let (folder, rounds, kills) = (target().join("real"), arguments.rounds.max(1), arguments.kills);
+    let scene = Scene { bed, cloud, folder, binary, rounds, seed, kills };
     std::fs::create_dir_all(&scene.folder)?;
-    let stages = if arguments.stages.is_empty() { ALL } else { &arguments.stages };
+    let stages = match arguments.stages.as_slice() {
+        [] if arguments.faults => FAULTS,
+        [] => ALL,
+        chosen => chosen,
+    };
+    if stages.iter().any(|stage| FAULTS.contains(stage)) {
+        println!("seed {seed}: `--seed {seed}` draws the same moments and faults again");
+    }
     let mut times = Vec::new();
     let mut outcome = Ok(());
     for stage in stages {
@@ -178,6 +214,9 @@ fn run_stage(stage: Stage, scene: &Scene) -> Result<()> {
         Stage::Delete => delete::run(scene),
         Stage::Variant => variant::run(scene),
         Stage::Compare => compare::run(scene),
+        Stage::Kills => faults::kills(scene),
+        Stage::Restarts => faults::restarts(scene),
+        Stage::Proxy => faults::behind_proxy(scene),
     }
 }
 

@@ -59,6 +59,21 @@ impl Bed {
         visibly(&mut Command::new(self.scripts.join("openstack/down.sh")))
     }
 
+    /// Stops a service of the OpenStack and starts it again.
+    pub(crate) fn restart(&self, service: &str) -> Result<()> {
+        output(Command::new(self.scripts.join("openstack/restart.sh")).arg(service)).map(drop)
+    }
+
+    /// The address of the management plane's API server in the bed.
+    pub(crate) fn management_address(&self) -> Result<String> {
+        let kubeconfig = self.kubeconfig();
+        let text =
+            std::fs::read_to_string(&kubeconfig).with_context(|| format!("read {}", kubeconfig.display()))?;
+        let server = text.lines().find_map(|line| line.trim().strip_prefix("server: https://"));
+        let server = server.with_context(|| format!("no server in {}", kubeconfig.display()))?;
+        Ok(server.split(':').next().unwrap_or(server).to_owned())
+    }
+
     /// A version of `versions.sh`.
     pub(crate) fn version(&self, name: &str) -> Option<String> {
         let text = std::fs::read_to_string(self.scripts.join("management/versions.sh")).ok()?;

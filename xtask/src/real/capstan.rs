@@ -24,6 +24,7 @@ pub(super) struct Capstan<'a> {
     bed: &'a Bed,
     binary: PathBuf,
     fleet: PathBuf,
+    variables: Vec<(&'static str, String)>,
 }
 
 /// How a run of the binary ended.
@@ -36,7 +37,13 @@ pub(super) struct Ended {
 
 impl<'a> Capstan<'a> {
     pub(super) fn new(bed: &'a Bed, binary: PathBuf, fleet: PathBuf) -> Self {
-        Self { bed, binary, fleet }
+        Self { bed, binary, fleet, variables: Vec::new() }
+    }
+
+    /// The same with one more environment variable.
+    pub(super) fn with_variable(mut self, name: &'static str, value: String) -> Self {
+        self.variables.push((name, value));
+        self
     }
 
     pub(super) fn fleet(&self) -> &std::path::Path {
@@ -46,6 +53,7 @@ impl<'a> Capstan<'a> {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.bed.inside(&self.binary);
         command.arg("--fleet").arg(&self.fleet).args(arguments);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -122,6 +130,24 @@ impl<'a> Capstan<'a> {
         ensure!(ended.code.is_none(), "it ended by itself with {:?} before the signal came", ended.code);
         println!("killed (SIGKILL) after {:.1} s: {what}", ended.time.as_secs_f64());
         Ok(())
+    }
+
+    /// Kills it (SIGKILL) after some time, or tells how it ended before.
+    pub(super) fn kill_after(&self, arguments: &[&str], time: Duration) -> Result<Option<Ended>> {
+        let mut running = self.start(arguments)?;
+        while running.begin.elapsed() < time {
+            if running.child.try_wait()?.is_some() {
+                return running.end().map(Some);
+            }
+            pause(Duration::from_millis(5));
+        }
+        running.child.kill()?;
+        let ended = running.end()?;
+        if ended.code.is_some() {
+            return Ok(Some(ended));
+        }
+        println!("killed (SIGKILL) after {:.2} s", ended.time.as_secs_f64());
+        Ok(None)
     }
 }
 

@@ -20,6 +20,10 @@ pub(super) struct Resource {
 }
 
 impl Resource {
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Whether it is called after a cluster.
     pub(super) fn is_of(&self, cluster: &str) -> bool {
         self.name.contains(cluster)
@@ -60,6 +64,16 @@ impl Inventory {
     pub(super) fn since(&self, before: &Self) -> Vec<String> {
         let came = self.0.difference(&before.0).map(|resource| format!("+ {resource}"));
         came.chain(before.0.difference(&self.0).map(|resource| format!("- {resource}"))).collect()
+    }
+
+    /// What came after an earlier look.
+    pub(super) fn without(&self, before: &Self) -> Self {
+        Self(self.0.difference(&before.0).cloned().collect())
+    }
+
+    /// Whether everything of an earlier look is still there.
+    pub(super) fn lacks_nothing_of(&self, before: &Self) -> bool {
+        self.0.is_superset(&before.0)
     }
 
     pub(super) fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Resource> {
@@ -319,6 +333,8 @@ mod tests {
         assert_eq!(after.since(&before), ["+ servers new (id-new)", "- servers old (id-old)"]);
         assert!(before.since(&before).is_empty());
         assert_eq!(after.counts(), "1 networks, 1 servers");
+        assert_eq!(after.without(&before), inventory(&[("servers", "new")]));
+        assert!(!after.lacks_nothing_of(&before) && after.lacks_nothing_of(&after.without(&before)));
         assert_eq!(after.of_kind("servers").filter(|resource| resource.is_of("new")).count(), 1);
     }
 }

@@ -6,6 +6,8 @@ use anyhow::{Result, ensure};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::cloud::Inventory;
+use super::fleet::Shape;
 use super::look::is_true;
 use super::{Scene, fleet, look, save, timeline};
 
@@ -53,7 +55,7 @@ pub(super) fn run(scene: &Scene) -> Result<()> {
         println!("  {:>6.0}  {}", moment.after, moment.what);
     }
     look::insist(&scene.bed, &scene.cloud, &shape)?;
-    insist_on_no_twins(scene, &name)?;
+    insist_on_no_twins(&scene.cloud.inventory()?.without(&before), &shape)?;
 
     let settled = capstan.expect(0, &["plan"])?;
     println!("plan afterwards: {}", settled.stdout.trim_end());
@@ -62,13 +64,18 @@ pub(super) fn run(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-/// What was killed and started again has made nothing twice.
-fn insist_on_no_twins(scene: &Scene, name: &str) -> Result<()> {
-    let now = scene.cloud.inventory()?;
-    for (kind, wanted) in
-        [("networks", 1), ("routers", 1), ("load balancers", 1), ("application credentials", 1)]
-    {
-        let count = now.of_kind(kind).filter(|resource| resource.is_of(name)).count();
+/// What was killed and started again has made nothing twice. `made` is what came since before the cluster.
+pub(super) fn insist_on_no_twins(made: &Inventory, shape: &Shape) -> Result<()> {
+    let name = shape.full_name();
+    for (kind, wanted) in [
+        ("networks", 1),
+        ("routers", 1),
+        ("load balancers", 1),
+        ("application credentials", 1),
+        // One for the control plane, one for each group.
+        ("server groups", 1 + shape.groups.len()),
+    ] {
+        let count = made.of_kind(kind).filter(|resource| resource.is_of(&name)).count();
         ensure!(count == wanted, "{count} {kind} of {name}, expected {wanted}");
     }
     Ok(())
