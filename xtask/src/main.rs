@@ -3,6 +3,7 @@
 
 mod bench;
 mod codegen;
+mod fuzz;
 mod real;
 mod run;
 mod test;
@@ -30,6 +31,8 @@ enum Task {
     Codegen(codegen::Arguments),
     /// Measures the release binary.
     Bench(bench::Arguments),
+    /// Feeds what is read from people and networks with what nobody would write.
+    Fuzz(fuzz::Arguments),
     /// Runs the main job on a real OpenStack with the real Cluster API (root, Debian 12).
     Real(real::Arguments),
 }
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Codegen(arguments) => codegen::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Real(arguments) => real::run(&arguments),
     };
     match outcome {

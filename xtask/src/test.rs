@@ -29,7 +29,7 @@ struct Step {
 }
 
 const STEPS: &[Step] = &[
-    Step { name: "format", run: || command(&mut cargo(["fmt", "--all", "--check"])) },
+    Step { name: "format", run: format },
     Step { name: "tidy", run: || task(tidy::run()) },
     Step { name: "generated files", run: generated },
     Step {
@@ -115,6 +115,12 @@ fn command(command: &mut Command) -> Result<Outcome> {
 
 fn task(outcome: Result<()>) -> Result<Outcome> {
     outcome.map(|()| Outcome::Passed(String::new()))
+}
+
+/// The workspace, and the fuzz targets beside it.
+fn format() -> Result<Outcome> {
+    visibly(&mut cargo(["fmt", "--all", "--check"]))?;
+    command(&mut cargo(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]))
 }
 
 fn generated() -> Result<Outcome> {

@@ -32,15 +32,21 @@ fn second_stacks(tree: &str) -> Findings {
 
 /// Crates come from crates.io, not from a mirror or a fork.
 pub(super) fn public_registry(repository: &Repository) -> Result<Findings> {
-    let Some(lock) = repository.file("Cargo.lock") else { return Ok(vec!["Cargo.lock is missing".into()]) };
-    Ok(foreign_sources(&lock.text))
+    let mut findings = Vec::new();
+    for path in ["Cargo.lock", "fuzz/Cargo.lock"] {
+        match repository.file(path) {
+            Some(lock) => findings.extend(foreign_sources(path, &lock.text)),
+            None => findings.push(format!("{path} is missing")),
+        }
+    }
+    Ok(findings)
 }
 
-fn foreign_sources(lock: &str) -> Findings {
+fn foreign_sources(path: &str, lock: &str) -> Findings {
     lock.lines()
         .filter_map(|line| line.strip_prefix("source = \"")?.strip_suffix('"'))
         .filter(|source| *source != CRATES_IO)
-        .map(|source| format!("Cargo.lock takes something from `{source}`"))
+        .map(|source| format!("{path} takes something from `{source}`"))
         .collect()
 }
 
@@ -59,7 +65,7 @@ mod tests {
     fn a_mirror_in_the_lock_file_is_found() {
         let lock = format!("source = \"{CRATES_IO}\"\nsource = \"registry+https://mirror.example/index\"\n");
         assert_eq!(
-            foreign_sources(&lock),
+            foreign_sources("Cargo.lock", &lock),
             ["Cargo.lock takes something from `registry+https://mirror.example/index`"]
         );
     }

@@ -122,7 +122,8 @@ pub(super) fn last_newline(repository: &Repository) -> Result<Findings> {
     Ok(repository
         .files
         .iter()
-        .filter(|file| !file.path.contains("/fixtures/") && !is_generated(file))
+        .filter(|file| !file.path.contains("/fixtures/") && !file.path.starts_with("fuzz/seeds/"))
+        .filter(|file| !is_generated(file))
         .filter(snapshots)
         .filter(unfinished)
         .map(|file| format!("{}: ends with no newline or with several", file.path))
