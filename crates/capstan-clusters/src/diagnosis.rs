@@ -129,7 +129,8 @@ pub(crate) fn rolling(subject: &Subject) -> String {
         });
         return format!("Cluster API to find the cluster available{}", because(why));
     }
-    let why = unsettled.iter().find_map(|(group, _)| group_trouble(group));
+    let of_group = || unsettled.iter().find_map(|(group, _)| group_trouble(group));
+    let why = machine_trouble(subject).or_else(of_group);
     format!("machines: {}{}", counts.join(", "), because(why))
 }
 
@@ -144,7 +145,7 @@ pub(crate) fn deleting(subject: &Subject) -> String {
     let machines = subject.list(&Kind::MACHINE).len();
     if machines > 0 {
         let going = if machines == 1 { "machine" } else { "machines" };
-        return format!("{machines} {going} to be deleted");
+        return format!("{machines} {going} to be deleted{}", because(machine_trouble(subject)));
     }
     if !subject.list(&Kind::OPENSTACK_CLUSTER).is_empty() {
         return format!("network and API load balancer to be deleted{}", because(infrastructure(subject)));
@@ -173,6 +174,20 @@ fn infrastructure(subject: &Subject) -> Option<String> {
     let message =
         |condition: &serde_json::Value| condition["message"].as_str().unwrap_or_default().to_owned();
     bad.map(message).find(|message| !message.is_empty())
+}
+
+/// What keeps the provider from making or deleting a machine, such as a load balancer that lets no member come or go.
+fn machine_trouble(subject: &Subject) -> Option<String> {
+    let machines = subject.list(&Kind::OPENSTACK_MACHINE);
+    machines.iter().find_map(|machine| {
+        let conditions = machine.data["status"]["conditions"].as_array()?;
+        let grave = |condition: &&serde_json::Value| {
+            condition["status"] == "False"
+                && matches!(condition["severity"].as_str(), Some("Error" | "Warning"))
+        };
+        let messages = conditions.iter().filter(grave).filter_map(|condition| condition["message"].as_str());
+        messages.map(str::to_owned).find(|message| !message.is_empty())
+    })
 }
 
 /// The last warning of a machine's server.

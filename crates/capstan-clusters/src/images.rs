@@ -96,8 +96,7 @@ pub async fn register(project: &Project, registration: &Registration, cx: &StepC
     if all.iter().any(|image| image.name == registration.name && image.status == "active") {
         return Ok(());
     }
-    let client = project.cloud().outside_client().map_err(failure::openstack)?;
-    let source = source::open(registration, &client).await?;
+    let source = source::open(registration, project).await?;
     let length = source.length;
     let images = project.cloud().image().map_err(failure::openstack)?;
     let made = images.create(&new_image(registration)).await;
@@ -107,6 +106,7 @@ pub async fn register(project: &Project, registration: &Registration, cx: &StepC
     let upload = Upload::from_stream(source.data, length)
         .on_progress(move |done| progress.progress(done, Some(length), "bytes"));
     let uploaded = tokio::select! {
+        biased;
         uploaded = images.upload(&image.id, upload) => uploaded.map_err(failure::openstack),
         () = cx.cancelled() => Err(Failure::transient(std::io::Error::new(
             std::io::ErrorKind::Interrupted,

@@ -23,7 +23,6 @@ mod control_plane;
 mod diagnosis;
 mod effects;
 mod failure;
-mod suffix;
 
 pub use plane::Plane;
 pub use project::Project;

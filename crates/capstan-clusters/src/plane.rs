@@ -5,6 +5,7 @@ use std::sync::Arc;
 use capstan_core::names::ClusterNames;
 use capstan_engine::Failure;
 use capstan_kube::apply::Applier;
+use capstan_kube::connect::Connection;
 use capstan_kube::mirror::{Mirror, Options};
 use capstan_kube::{Client, DynamicObject, Kind, Target, delete};
 use kube::api::{Patch, PatchParams, PropagationPolicy};
@@ -34,7 +35,7 @@ const KINDS: [Kind; 14] = [
 /// A management plane. Clones share connection and mirror.
 #[derive(Clone)]
 pub struct Plane {
-    client: Client,
+    connection: Connection,
     mirror: Mirror,
 }
 
@@ -43,17 +44,26 @@ impl Plane {
     ///
     /// # Errors
     /// The first lists failed.
-    pub async fn follow(client: Client, namespace: Option<&str>) -> Result<Self, capstan_kube::Error> {
+    pub async fn follow(
+        connection: Connection,
+        namespace: Option<&str>,
+    ) -> Result<Self, capstan_kube::Error> {
         let options = Options { namespace: namespace.map(str::to_owned), ..Options::default() };
-        let mirror = Mirror::start(&client, KINDS, &options);
+        let mirror = Mirror::start(&connection.client, KINDS, &options);
         mirror.ready().await?;
-        Ok(Self { client, mirror })
+        Ok(Self { connection, mirror })
     }
 
     /// The connection.
     #[must_use]
+    pub const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The connection's client.
+    #[must_use]
     pub const fn client(&self) -> &Client {
-        &self.client
+        &self.connection.client
     }
 
     /// The local copy.
@@ -80,7 +90,7 @@ impl Plane {
     /// # Errors
     /// The API's refusal, or the way there.
     pub async fn apply(&self, desired: &Value) -> Result<(), Failure> {
-        let applier = Applier::new(self.client.clone()).forced();
+        let applier = Applier::new(self.client().clone()).forced();
         // Whether it changed is of no interest here, so the object needn't be read before.
         let applied = applier.apply_over(desired, None).await.map_err(failure::kubernetes)?;
         if let Some(kind) = Kind::of(desired) {
@@ -94,8 +104,10 @@ impl Plane {
     /// # Errors
     /// A conflict, with the managers and their fields; the API's refusal; the way there.
     pub async fn apply_unless_owned(&self, desired: &Value) -> Result<(), Failure> {
-        let applied =
-            Applier::new(self.client.clone()).apply_over(desired, None).await.map_err(failure::kubernetes)?;
+        let applied = Applier::new(self.client().clone())
+            .apply_over(desired, None)
+            .await
+            .map_err(failure::kubernetes)?;
         if let Some(kind) = Kind::of(desired) {
             self.mirror.put(&kind, applied.object);
         }
@@ -112,7 +124,7 @@ impl Plane {
         names: &ClusterNames,
         status: &impl Serialize,
     ) -> Result<(), Failure> {
-        let api = kind.api(self.client.clone(), Some(names.namespace()));
+        let api = kind.api(self.client().clone(), Some(names.namespace()));
         let patch = Patch::Merge(serde_json::json!({ "status": status }));
         let target = Target::new(kind, Some(names.namespace()), names.base());
         match api.patch_status(names.base(), &PatchParams::default(), &patch).await {
@@ -135,10 +147,10 @@ impl Plane {
         let options =
             delete::Options { propagation: Some(PropagationPolicy::Background), ..Default::default() };
         let namespace = kind.namespaced.then_some(namespace);
-        let deleted = delete::delete(&self.client, kind, namespace, name, &options).await;
+        let deleted = delete::delete(self.client(), kind, namespace, name, &options).await;
         if let delete::Deleted::Going { .. } = deleted.map_err(failure::kubernetes)?
             // Its mark is seen at once and not only when the watch tells, so that nothing is deleted twice.
-            && let Ok(Some(object)) = kind.api(self.client.clone(), namespace).get_opt(name).await
+            && let Ok(Some(object)) = kind.api(self.client().clone(), namespace).get_opt(name).await
         {
             self.mirror.put(kind, object);
         }

@@ -109,11 +109,17 @@ pub async fn run(
         deadline: settings.deadline,
     };
     let report = tokio::select! {
+        biased;
         report = driver.run(Until::Settled) => report,
         // Ends only by cancelling the run, which then ends by itself.
         never = renew(&mut lease, &settings, &lost) => never,
     };
-    if let Err(error) = lease.release(now(&settings)).await {
+    let given_up = match (direction, report.ended) {
+        // Nothing of the cluster is left, so nothing of its runs, either.
+        (Direction::Absent, Ended::Settled) => lease.remove().await,
+        _ => lease.release(now(&settings)).await,
+    };
+    if let Err(error) = given_up {
         tracing::warn!(%error, "the Lease could not be given up; it ends by itself");
     }
     Ok(report)
@@ -155,6 +161,7 @@ async fn acquire(
             told = Some(on);
         }
         tokio::select! {
+            biased;
             () = settings.clock.sleep(FOLLOW) => {}
             () = settings.cancel.cancelled() => return Ok(false),
         }
@@ -188,13 +195,13 @@ fn changes(subject: &Subject) -> watch::Receiver<u64> {
     let namespace = subject.names().namespace().to_owned();
     tokio::spawn(async move {
         loop {
-            let changed = changes.next().await;
+            let changed = tokio::select! {
+                biased;
+                () = sender.closed() => return,
+                changed = changes.next() => changed,
+            };
             // Namespaces themselves are in none.
-            let ours = changed.contains(&namespace) || changed.contains("");
-            if sender.is_closed() {
-                return;
-            }
-            if ours {
+            if changed.contains(&namespace) || changed.contains("") {
                 sender.send_modify(|count| *count += 1);
             }
         }

@@ -33,8 +33,12 @@ pub fn kubeconfig(subject: &Subject) -> Option<SecretString> {
 /// The kubeconfig makes no sense.
 pub async fn client(subject: &Subject) -> Result<Option<Client>, ConnectError> {
     let Some(kubeconfig) = kubeconfig(subject) else { return Ok(None) };
-    let options =
-        Options { connect_limit: LIMIT, call_limit: LIMIT, ..Options::new(Source::Text(kubeconfig)) };
+    let options = Options {
+        connect_limit: LIMIT,
+        call_limit: LIMIT,
+        transport: subject.plane.connection().transport.clone(),
+        ..Options::new(Source::Text(kubeconfig))
+    };
     Ok(Some(connect::connect(&options).await?.client))
 }
 

@@ -5,17 +5,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use http::header::USER_AGENT;
-use kube::client::ClientBuilder;
+use http::{HeaderValue, Request, Response};
+use kube::client::{Body, ClientBuilder, ConfigExt as _, DynBody};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use secrecy::{ExposeSecret, SecretString};
-use tower::BoxError;
+use tower::buffer::BufferLayer;
+use tower::retry::RetryLayer;
 use tower::timeout::TimeoutLayer;
-use tower::util::MapErrLayer;
+use tower::util::{BoxCloneSyncService, BoxService, MapErrLayer};
+use tower::{BoxError, ServiceBuilder, ServiceExt as _};
 
 use crate::error::Cause;
+use crate::retry::WhileBusy;
 use crate::{Error, Kind, Target};
 
 /// Where the kubeconfig is.
@@ -26,6 +29,15 @@ pub enum Source {
     /// Its text.
     Text(SecretString),
 }
+
+/// Carries requests to API servers. It gets them complete, with the server's address and the credential.
+pub type Transport = BoxCloneSyncService<Request<Body>, Response<Box<DynBody>>, BoxError>;
+
+/// A client before its outer layers.
+type Lower = ClientBuilder<BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>>;
+
+/// How many calls may wait for the connection to take them.
+const WAITING: usize = 1024;
 
 /// How to connect.
 #[derive(Clone, Debug)]
@@ -38,6 +50,8 @@ pub struct Options {
     pub connect_limit: Duration,
     /// Limit of one call until its answer begins, retries on 429, 503 and 504 included. A watch isn't cut by it.
     pub call_limit: Duration,
+    /// What carries the calls; the network if none is given.
+    pub transport: Option<Transport>,
 }
 
 impl Options {
@@ -49,6 +63,7 @@ impl Options {
             context: None,
             connect_limit: Duration::from_secs(10),
             call_limit: Duration::from_secs(30),
+            transport: None,
         }
     }
 }
@@ -64,6 +79,8 @@ pub struct Connection {
     pub server: String,
     /// Namespace of the context.
     pub namespace: String,
+    /// What carries the calls, where it is not the network.
+    pub transport: Option<Transport>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -162,20 +179,37 @@ pub async fn connect(options: &Options) -> Result<Connection, ConnectError> {
     // A watch is quiet between events; the server closes it before this (see `mirror`).
     config.read_timeout = Some(Duration::from_secs(330));
     config.reset_reader_on_write = true;
+    // See `retry`.
+    config.default_retry = false;
     let agent = HeaderValue::from_static(concat!("capstan/", env!("CARGO_PKG_VERSION")));
     config.headers.push((USER_AGENT, agent));
 
     let server: Arc<str> = without_userinfo(&config.cluster_url.to_string()).trim_end_matches('/').into();
     let namespace = config.default_namespace.clone();
-    let builder = ClientBuilder::try_from(config).map_err(|error| invalid(error.to_string()))?;
+    let builder = builder(config, options.transport.clone()).map_err(|error| invalid(error.to_string()))?;
     let (limit, named) = (options.call_limit, Arc::clone(&server));
     let client = builder
+        .with_layer(&BufferLayer::new(WAITING))
+        .with_layer(&RetryLayer::new(WhileBusy::default()))
         .with_layer(&TimeoutLayer::new(limit))
         .with_layer(&MapErrLayer::new(move |source: BoxError| -> BoxError {
             Box::new(Unreached { server: named.to_string(), limit, source })
         }))
         .build();
-    Ok(Connection { client, context, server: server.to_string(), namespace })
+    let transport = options.transport.clone();
+    Ok(Connection { client, context, server: server.to_string(), namespace, transport })
+}
+
+/// A client's lower half: it addresses and authorises the calls, and hands them to the network or what is there instead.
+fn builder(config: Config, transport: Option<Transport>) -> Result<Lower, kube::Error> {
+    let Some(transport) = transport else { return ClientBuilder::try_from(config) };
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .service(transport)
+        .map_err(BoxError::from);
+    Ok(ClientBuilder::new(service.boxed(), config.default_namespace.clone()))
 }
 
 impl Connection {

@@ -145,6 +145,20 @@ impl State {
                     Some(_) => whole(&self.store(path, object)),
                 }
             }
+            Method::DELETE => {
+                let wanted: Value = serde_json::from_slice(body).unwrap();
+                let version = &wanted["preconditions"]["resourceVersion"];
+                match held {
+                    None => whole(&not_found(path)),
+                    Some(held) if !version.is_null() && held["metadata"]["resourceVersion"] != *version => {
+                        whole(&status(409, "Conflict"))
+                    }
+                    Some(held) => {
+                        self.objects.remove(path);
+                        whole(&held)
+                    }
+                }
+            }
             _ => whole(&status(405, "MethodNotAllowed")),
         }
     }

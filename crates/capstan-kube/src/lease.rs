@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease as Record, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::PostParams;
+use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::ObjectMeta;
 use kube::{Api, Client};
 
@@ -124,18 +124,42 @@ impl Lease {
     /// # Errors
     /// What the API answers. A Lease that somebody else has by now is left alone.
     pub async fn release(&mut self, now: Timestamp) -> Result<(), Error> {
-        let Some(mut record) = self.read().await? else { return Ok(()) };
-        let Some(spec) =
-            record.spec.as_mut().filter(|spec| spec.holder_identity.as_ref() == Some(&self.holder))
-        else {
-            return Ok(());
-        };
-        spec.holder_identity = None;
-        spec.renew_time = Some(MicroTime(now));
-        match self.write(record, false).await {
-            Err(Error::Changed { .. } | Error::NotFound { .. }) => Ok(()),
-            other => other,
+        // A renewal of ours that was under way may come in between.
+        for _ in 0..3 {
+            let Some(mut record) = self.own().await? else { return Ok(()) };
+            if let Some(spec) = &mut record.spec {
+                spec.holder_identity = None;
+                spec.renew_time = Some(MicroTime(now));
+            }
+            match self.write(record, false).await {
+                Err(Error::Changed { .. }) => {}
+                Err(Error::NotFound { .. }) => return Ok(()),
+                other => return other,
+            }
         }
+        Ok(())
+    }
+
+    /// Removes the Lease, when it is ours: what it was about is gone.
+    ///
+    /// # Errors
+    /// What the API answers. A Lease that somebody else has by now is left alone.
+    pub async fn remove(&mut self) -> Result<(), Error> {
+        for _ in 0..3 {
+            let Some(record) = self.own().await? else { return Ok(()) };
+            let seen = Preconditions {
+                uid: record.metadata.uid,
+                resource_version: record.metadata.resource_version,
+            };
+            let parameters = DeleteParams { preconditions: Some(seen), ..DeleteParams::default() };
+            let answer = self.api.delete(&self.target.name, &parameters).await;
+            match answer.map_err(|error| Error::decode(error, &self.target)) {
+                Ok(_) | Err(Error::NotFound { .. }) => return Ok(()),
+                Err(Error::Changed { .. }) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(())
     }
 
     /// Takes the Lease from a holder that is known to be dead (its process on this machine is gone), without
@@ -154,6 +178,14 @@ impl Lease {
             Err(Error::Changed { .. } | Error::NotFound { .. }) => Ok(false),
             Err(other) => Err(other),
         }
+    }
+
+    /// The record, if it says that the Lease is ours.
+    async fn own(&self) -> Result<Option<Record>, Error> {
+        let ours = |record: &Record| {
+            record.spec.as_ref().and_then(|spec| spec.holder_identity.as_ref()) == Some(&self.holder)
+        };
+        Ok(self.read().await?.filter(ours))
     }
 
     async fn read(&self) -> Result<Option<Record>, Error> {

@@ -20,6 +20,7 @@ mod fake;
 mod kind;
 pub mod lease;
 pub mod mirror;
+mod retry;
 pub mod wait;
 
 pub use error::{Cause, Conflict, Error, Owner, Refused, RefusedCause, Target};

@@ -24,6 +24,7 @@ use crate::network::Networking;
 use crate::options::Options;
 use crate::request::{Body, Request, Service};
 use crate::session::{Keeper, Session, TokenInfo, login_body};
+use crate::transport::Transport;
 
 /// A connection to one cloud. Clones share everything: session, connections, limits and counts.
 #[derive(Debug, Clone)]
@@ -33,7 +34,7 @@ pub struct Cloud(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) config: CloudConfig,
     pub(crate) options: Options,
-    pub(crate) http: HttpClients,
+    pub(crate) transport: Arc<dyn Transport>,
     pub(crate) calls: Counter,
     /// The cloud has answered once: from then on a refused connection is worth waiting for.
     pub(crate) reached: AtomicBool,
@@ -47,11 +48,14 @@ impl Cloud {
     /// # Errors
     /// Unusable certificates, an unreachable identity service, refused credentials.
     pub async fn connect(config: &CloudConfig, options: Options) -> Result<Self> {
-        let http = HttpClients::new(&config.tls, &options)?;
+        let transport = match &options.transport {
+            Some(given) => Arc::clone(given),
+            None => Arc::new(HttpClients::new(&config.tls, &options)?),
+        };
         let cloud = Self(Arc::new(Inner {
             config: config.clone(),
             options,
-            http,
+            transport,
             calls: Counter::default(),
             reached: AtomicBool::new(false),
             keeper: Keeper::default(),
@@ -102,6 +106,12 @@ impl Cloud {
     /// An unusable proxy.
     pub fn outside_client(&self) -> Result<reqwest::Client> {
         outside(&self.0.options)
+    }
+
+    /// The next number of this connection's source of chance.
+    #[must_use]
+    pub fn random(&self) -> u64 {
+        self.0.options.random.next()
     }
 
     /// Users, tokens, application credentials.

@@ -12,9 +12,12 @@ use crate::cloud::Cloud;
 use crate::error::{Error, Result};
 use crate::request::{Body, Request};
 use crate::retry::retry_after;
+use crate::transport::NoAnswer;
 
 /// The header that carries the token.
 pub(crate) const X_AUTH_TOKEN: &str = "x-auth-token";
+
+const JSON: &str = "application/json";
 
 /// A time limit that passed twice will pass a third time.
 const MOST_TIME_OUTS: u32 = 2;
@@ -67,7 +70,8 @@ impl Cloud {
 
     /// How long to wait before the next attempt, if there is to be one.
     fn pause(&self, failure: &Failure, failures: u32) -> Option<Duration> {
-        let pause = self.0.options.retry.pause(failures, failure.retry_after, rand::random())?;
+        let pause =
+            self.0.options.retry.pause(failures, failure.retry_after, self.0.options.random.fraction())?;
         match failure.kind {
             Kind::Hopeless => None,
             // An address that has never answered is wrong, as a rule: nobody should wait for that.
@@ -81,8 +85,7 @@ impl Cloud {
 
     async fn attempt(&self, request: &Request, token: Option<&SecretString>) -> Result<Answer, Failure> {
         let options = &self.0.options;
-        let prepared = self.prepare(request, token)?;
-        let client = if request.repeatable { &self.0.http.pooled } else { &self.0.http.fresh };
+        let prepared = prepare(request, token);
         let _permit = options.limiter.admit(options.time.as_ref()).await;
         if request.is_login {
             self.0.calls.count_login();
@@ -90,12 +93,8 @@ impl Cloud {
             self.0.calls.count(request.name.service, &request.name.method);
         }
         let started = options.time.now();
-        let answer = async {
-            let response = client.execute(prepared).await?;
-            let (status, headers) = (response.status(), response.headers().clone());
-            Ok(Answer { status, headers, body: response.bytes().await? })
-        };
-        let answer = answer.await.map_err(|error| failure_of(request, error))?;
+        let answer = self.0.transport.carry(prepared, !request.repeatable).await;
+        let answer = answer.map(Answer::from).map_err(|why| failure_of(request, why))?;
         self.0.reached.store(true, Ordering::Relaxed);
         tracing::debug!(
             call = %request.name,
@@ -129,32 +128,27 @@ impl Cloud {
             retry_after,
         })
     }
+}
 
-    fn prepare(&self, request: &Request, token: Option<&SecretString>) -> Result<reqwest::Request, Failure> {
-        let client = &self.0.http.pooled;
-        let mut builder = client
-            .request(request.name.method.clone(), request.url.clone())
-            .timeout(request.limit)
-            .header(header::ACCEPT, "application/json");
-        for (name, value) in &request.headers {
-            builder = builder.header(name, value);
-        }
-        if let Some(value) = token.and_then(token_header) {
-            builder = builder.header(X_AUTH_TOKEN, value);
-        }
-        builder = match &request.body {
-            Body::Empty => builder,
-            Body::Json(body) => builder.json(body),
-            Body::JsonAs(media_type, body) => builder.header(header::CONTENT_TYPE, *media_type).json(body),
-        };
-        let hopeless = |error| Failure {
-            error: Error::Setup(error),
-            harmless: true,
-            kind: Kind::Hopeless,
-            retry_after: None,
-        };
-        builder.build().map_err(hopeless)
+fn prepare(request: &Request, token: Option<&SecretString>) -> reqwest::Request {
+    let mut prepared = reqwest::Request::new(request.name.method.clone(), request.url.clone());
+    *prepared.timeout_mut() = Some(request.limit);
+    let headers = prepared.headers_mut();
+    headers.insert(header::ACCEPT, HeaderValue::from_static(JSON));
+    for (name, value) in &request.headers {
+        headers.append(name, value.clone());
     }
+    if let Some(value) = token.and_then(token_header) {
+        headers.insert(X_AUTH_TOKEN, value);
+    }
+    let (media_type, body) = match &request.body {
+        Body::Empty => return prepared,
+        Body::Json(body) => (JSON, body),
+        Body::JsonAs(media_type, body) => (*media_type, body),
+    };
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    *prepared.body_mut() = Some(body.to_string().into());
+    prepared
 }
 
 /// The token as a header that does not show in logs.
@@ -164,30 +158,25 @@ pub(crate) fn token_header(token: &SecretString) -> Option<HeaderValue> {
     Some(value)
 }
 
-fn failure_of(request: &Request, error: reqwest::Error) -> Failure {
-    let call = request.name.clone();
-    let kind = if error.is_connect() {
-        Kind::NotConnected
-    } else if error.is_timeout() {
-        Kind::TimedOut
-    } else if error.is_builder() {
-        Kind::Hopeless
-    } else {
-        Kind::ConnectionLost
+fn failure_of(request: &Request, why: NoAnswer) -> Failure {
+    let kind = match &why {
+        NoAnswer::Unsendable(_) => Kind::Hopeless,
+        NoAnswer::NotConnected(_) => Kind::NotConnected,
+        NoAnswer::ConnectionLost(_) => Kind::ConnectionLost,
+        NoAnswer::TimedOut(_) => Kind::TimedOut,
     };
     let error = match kind {
-        Kind::TimedOut => Error::TimedOut { call, limit: request.limit },
-        _ => unreachable(request, error),
+        Kind::TimedOut => Error::TimedOut { call: request.name.clone(), limit: request.limit },
+        _ => unreachable(request, why),
     };
     Failure { error, harmless: matches!(kind, Kind::NotConnected | Kind::Hopeless), kind, retry_after: None }
 }
 
-pub(crate) fn unreachable(request: &Request, error: reqwest::Error) -> Error {
+pub(crate) fn unreachable(request: &Request, why: NoAnswer) -> Error {
     let port = request.url.port_or_known_default().unwrap_or_default();
     Error::Unreachable {
         call: request.name.clone(),
         host: format!("{}:{port}", request.url.host_str().unwrap_or_default()),
-        // The URL is told by the error around it, and may hold what should not be repeated.
-        source: Arc::new(error.without_url()),
+        source: Arc::new(why),
     }
 }

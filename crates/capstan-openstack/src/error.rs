@@ -10,6 +10,7 @@ use crate::api_error::ApiError;
 use crate::catalog::{Interface, ServiceType};
 use crate::config::ConfigError;
 use crate::microversion::Microversion;
+use crate::transport::NoAnswer;
 
 /// `std::result::Result` with this crate's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -62,7 +63,7 @@ pub enum Error {
         host: String,
         /// Why.
         #[source]
-        source: Arc<reqwest::Error>,
+        source: Arc<NoAnswer>,
     },
     /// The time limit of the call passed.
     #[error("{call} was not answered within {} s", limit.as_secs())]
@@ -288,7 +289,7 @@ impl Error {
                 Some(404) => Some("check `auth_url`: it should lead to the identity service".into()),
                 _ => source.hint(),
             },
-            Self::Unreachable { source, .. } => Some(unreachable_hint(source)),
+            Self::Unreachable { source, .. } => Some(unreachable_hint(&**source)),
             Self::Uncertain { .. } => Some("look whether it exists before it is tried again".into()),
             Self::NoService { regions, region: Some(region), .. } if !regions.is_empty() => {
                 Some(format!("the service exists in {}; check `region_name` (`{region}`)", quoted(regions)))
@@ -309,9 +310,9 @@ impl From<ApiError> for Error {
     }
 }
 
-fn unreachable_hint(error: &reqwest::Error) -> String {
+fn unreachable_hint(error: &(dyn std::error::Error + 'static)) -> String {
     let mut chain = String::new();
-    let mut next: Option<&dyn std::error::Error> = Some(error);
+    let mut next = Some(error);
     while let Some(error) = next {
         chain.push_str(&error.to_string().to_lowercase());
         next = error.source();
@@ -320,7 +321,7 @@ fn unreachable_hint(error: &reqwest::Error) -> String {
         "the certificate is not trusted: set `cacert` to the cloud's CA file".into()
     } else if chain.contains("tls") || chain.contains("invalidcontenttype") {
         "TLS failed: is the address right about `http` and `https`?".into()
-    } else if error.is_dns() || chain.contains("dns") {
+    } else if chain.contains("dns") {
         "the host's name is not known: check the address and the network".into()
     } else {
         "is the address right, and does the network (VPN, proxy, firewall) allow it?".into()

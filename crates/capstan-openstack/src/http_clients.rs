@@ -1,13 +1,16 @@
-//! The HTTP clients beneath a `Cloud`.
+//! The HTTP clients beneath a `Cloud`: the network as its transport.
 
 use std::path::Path;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use reqwest::{Certificate, Client, ClientBuilder, Identity, NoProxy, redirect};
 
 use crate::config::Tls;
 use crate::error::{Error, Result};
 use crate::options::Options;
+use crate::transport::{NoAnswer, Transport};
 
 /// Servers close idle connections when they like, some without saying so.
 const IDLE_CONNECTION: Duration = Duration::from_secs(15);
@@ -16,10 +19,10 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(crate) struct HttpClients {
     /// For calls that may be repeated.
-    pub(crate) pooled: Client,
+    pooled: Client,
     /// For calls that must not be repeated: on a connection of their own they cannot be lost because the server had
     /// closed an idle one a moment before.
-    pub(crate) fresh: Client,
+    fresh: Client,
 }
 
 impl HttpClients {
@@ -49,6 +52,33 @@ pub(crate) fn outside(options: &Options) -> Result<Client> {
         .read_timeout(options.upload_idle_limit)
         .no_proxy();
     with_proxy(builder, options)?.build().map_err(Error::Setup)
+}
+
+#[async_trait]
+impl Transport for HttpClients {
+    async fn carry(&self, request: reqwest::Request, fresh: bool) -> Result<http::Response<Bytes>, NoAnswer> {
+        let client = if fresh { &self.fresh } else { &self.pooled };
+        let mut response = client.execute(request).await.map_err(no_answer)?;
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let mut answer = http::Response::new(response.bytes().await.map_err(no_answer)?);
+        *answer.status_mut() = status;
+        *answer.headers_mut() = headers;
+        Ok(answer)
+    }
+}
+
+fn no_answer(error: reqwest::Error) -> NoAnswer {
+    let why = if error.is_connect() {
+        NoAnswer::NotConnected
+    } else if error.is_timeout() {
+        NoAnswer::TimedOut
+    } else if error.is_builder() {
+        NoAnswer::Unsendable
+    } else {
+        NoAnswer::ConnectionLost
+    };
+    // The URL is told by the error around it, and may hold what should not be repeated.
+    why(Box::new(error.without_url()))
 }
 
 fn with_proxy(builder: ClientBuilder, options: &Options) -> Result<ClientBuilder> {

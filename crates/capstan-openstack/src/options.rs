@@ -4,14 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limiter::Limiter;
+use crate::random::{Random, SystemRandom};
 use crate::retry::RetryPolicy;
 use crate::time::{SystemTime, Time};
+use crate::transport::Transport;
 
 /// Settings of a `Cloud`. The defaults suit production.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Where time comes from.
     pub time: Arc<dyn Time>,
+    /// Where chance comes from.
+    pub random: Arc<dyn Random>,
+    /// What carries the calls; the network if none is given.
+    pub transport: Option<Arc<dyn Transport>>,
     /// When and how often failed calls are repeated.
     pub retry: RetryPolicy,
     /// Shared by all clients of one cloud.
@@ -43,6 +49,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             time: Arc::new(SystemTime),
+            random: Arc::new(SystemRandom),
+            transport: None,
             retry: RetryPolicy::default(),
             limiter: Limiter::default(),
             connect_limit: Duration::from_secs(10),

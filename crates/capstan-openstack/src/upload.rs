@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
-use http::{Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
@@ -15,6 +15,7 @@ use crate::deliver::{X_AUTH_TOKEN, token_header, unreachable};
 use crate::error::{Error, Result};
 use crate::image::Images;
 use crate::request::Request;
+use crate::transport::NoAnswer;
 
 /// How much is read at once: large enough that system calls do not matter, small enough for memory not to.
 const CHUNK: usize = 256 * 1024;
@@ -90,25 +91,20 @@ impl Images {
         let taken = Arc::new(Taken::default());
         let length = upload.length;
         let body = reqwest::Body::wrap_stream(counted(upload, Arc::clone(&taken)));
-        let mut builder = cloud
-            .0
-            .http
-            .fresh
-            .put(request.url.clone())
-            .header(header::CONTENT_TYPE, "application/octet-stream")
-            .header(header::CONTENT_LENGTH, length)
-            .body(body);
+        let mut prepared = reqwest::Request::new(Method::PUT, request.url.clone());
+        let headers = prepared.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         if let Some(value) = token_header(&session.token) {
-            builder = builder.header(X_AUTH_TOKEN, value);
+            headers.insert(X_AUTH_TOKEN, value);
         }
+        *prepared.body_mut() = Some(body);
         cloud.0.calls.count(self.0.service, &Method::PUT);
-        let sending = async {
-            let response = builder.send().await?;
-            let (status, headers) = (response.status(), response.headers().clone());
-            Ok(Answer { status, headers, body: response.bytes().await? })
-        };
         let answer = tokio::select! {
-            sent = sending => sent.map_err(|error| lost(&request, &taken, error))?,
+            biased;
+            sent = cloud.0.transport.carry(prepared, true) => {
+                sent.map(Answer::from).map_err(|why| lost(&request, &taken, why))?
+            }
             stalled = self.watch(&request, &taken, length) => return Err(stalled),
         };
         tracing::debug!(call = %request.name, status = answer.status.as_u16(), bytes = length, "uploaded");
@@ -169,10 +165,10 @@ fn wrong_length(announced: u64, sent: u64) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{announced} bytes were announced, {sent} came"))
 }
 
-fn lost(request: &Request, taken: &Taken, error: reqwest::Error) -> Error {
+fn lost(request: &Request, taken: &Taken, why: NoAnswer) -> Error {
     let call = request.name.clone();
     match taken.source_error.lock().unwrap_or_else(PoisonError::into_inner).take() {
         Some(source) => Error::Source { call, source },
-        None => unreachable(request, error),
+        None => unreachable(request, why),
     }
 }

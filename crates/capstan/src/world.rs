@@ -42,7 +42,7 @@ impl World {
         settings: &Settings,
     ) -> CommandResult<Self> {
         let (connection, server_version) = management_plane(&folder, settings).await?;
-        let plane = Plane::follow(connection.client.clone(), None).await;
+        let plane = Plane::follow(connection.clone(), None).await;
         let plane = plane.map_err(|error| from_plane(connection.unusable(error)))?;
         let settings = settings.clone();
         Ok(Self { folder, clock, settings, connection, server_version, plane, projects: Mutex::default() })

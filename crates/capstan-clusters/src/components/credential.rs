@@ -20,9 +20,9 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
+use crate::failure;
 use crate::render::{self, MOVE_LABEL};
 use crate::subject::Subject;
-use crate::{failure, suffix};
 
 /// Roles that a cluster's controllers need at most; others that the user has are not handed on.
 const ROLES: [&str; 4] = ["member", "reader", "load-balancer_member", "creator"];
@@ -153,7 +153,7 @@ impl Credential {
         let cloud = self.subject.project.cloud();
         let token = cloud.token().await.map_err(failure::openstack)?;
         let new = NewApplicationCredential {
-            name: self.subject.names().application_credential(&suffix::random()),
+            name: self.subject.names().application_credential(&suffix(cloud.random())),
             description: self.description(),
             roles: roles(token.roles.iter().map(|role| role.name.as_str())),
             expires_at: None,
@@ -168,6 +168,11 @@ impl Credential {
         })?;
         self.write_secret(&cloud.config().with_application_credential(&made.id, secret)).await
     }
+}
+
+/// The part of a credential's name that makes it another than those before: names cannot be used twice.
+fn suffix(random: u64) -> String {
+    format!("{:08x}", random & 0xffff_ffff)
 }
 
 /// A quarter of an hour before its end a credential counts as over: deleting takes that long.

@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 use tokio_util::io::ReaderStream;
 
 use super::Registration;
+use crate::failure;
+use crate::project::Project;
 
 /// How much is read from a file at once.
 const CHUNK: usize = 256 * 1024;
@@ -27,8 +29,8 @@ pub(super) struct Source {
     pub(super) length: u64,
 }
 
-/// Opens the source; its data is checked while it is read. `client` is for sources that are addresses.
-pub(super) async fn open(registration: &Registration, client: &reqwest::Client) -> Result<Source, Failure> {
+/// Opens the source; its data is checked while it is read.
+pub(super) async fn open(registration: &Registration, project: &Project) -> Result<Source, Failure> {
     let (data, length): (Data, u64) = match &registration.source {
         ImageSource::File(path) => {
             let path = registration.folder.join(path);
@@ -40,7 +42,10 @@ pub(super) async fn open(registration: &Registration, client: &reqwest::Client) 
             let length = file.metadata().await.map_err(failed)?.len();
             (Box::pin(ReaderStream::with_capacity(file, CHUNK)), length)
         }
-        ImageSource::Http(address) => download(address, client).await?,
+        ImageSource::Http(address) => {
+            let client = project.cloud().outside_client().map_err(failure::openstack)?;
+            download(address, &client).await?
+        }
     };
     let data = match &registration.sha256 {
         Some(sum) => verified(data, sum),

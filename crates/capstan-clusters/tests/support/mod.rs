@@ -10,7 +10,7 @@ use capstan_clusters::{Plane, Project, Subject, run};
 use capstan_core::documents::{ResolvedCluster, Source, load};
 use capstan_core::plan::Plan;
 use capstan_engine::{Clock, Direction, Driver, Ended, Event, Events, RunReport, ScaledClock, Until};
-use capstan_kube::connect::{Options as KubeOptions, Source as Kubeconfig, connect};
+use capstan_kube::connect::{Connection, Options as KubeOptions, Source as Kubeconfig, connect};
 use capstan_kube::{Client, Kind};
 use capstan_management::ManagementPlane;
 use capstan_openstack::{Cloud, CloudConfig, Options};
@@ -65,8 +65,12 @@ impl Rig {
     }
 
     pub(crate) async fn client(&self) -> Client {
+        self.connection().await.client
+    }
+
+    async fn connection(&self) -> Connection {
         let options = KubeOptions::new(Kubeconfig::Text(self.sandbox.kubeconfig().into()));
-        connect(&options).await.unwrap().client
+        connect(&options).await.unwrap()
     }
 
     pub(crate) fn inventory(&self) -> Inventory {
@@ -84,7 +88,7 @@ impl Rig {
         let (_, cluster) = documents(spec, fleet);
         let cloud = Cloud::connect(&self.cloud, openstack_options(&clock)).await.unwrap();
         let project = Project::new(cloud, Arc::clone(&clock));
-        let plane = Plane::follow(self.client().await, None).await.unwrap();
+        let plane = Plane::follow(self.connection().await, None).await.unwrap();
         let subject = Subject::new(cluster, plane, project, self.folder.clone(), Timestamp::now());
         let (events, received) = Events::channel("web");
         let settings = run::Settings {

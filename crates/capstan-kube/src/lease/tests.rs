@@ -91,6 +91,18 @@ async fn a_released_one_is_free_at_once() {
 }
 
 #[tokio::test]
+async fn it_is_removed_only_by_its_holder() {
+    let fake = Fake::default();
+    let (mut one, mut two) = (lease(&fake, "one"), lease(&fake, "two"));
+    one.acquire(at(0)).await.unwrap();
+    two.remove().await.unwrap();
+    assert!(fake.get(PATH).is_some());
+    one.remove().await.unwrap();
+    assert!(fake.get(PATH).is_none());
+    one.remove().await.unwrap();
+}
+
+#[tokio::test]
 async fn it_is_taken_only_from_the_holder_that_is_known_to_be_dead() {
     let fake = Fake::default();
     let (mut one, mut two) = (lease(&fake, "one"), lease(&fake, "two"));

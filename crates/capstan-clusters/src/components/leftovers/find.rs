@@ -43,6 +43,10 @@ pub(super) async fn in_the_way(cloud: &Cloud, cluster: &ClusterNames, network_on
     if network_only {
         for port in ports(&neutron, &ids).await? {
             match port_kind(&port) {
+                // A port of a server that has gone may still name it; the machines have all gone by now.
+                PortKind::Foreign if proof::by_tags(cluster, &port.tags) => {
+                    seen.found.push(leftover(LeftoverKind::Port, &port.id, &port.name));
+                }
                 PortKind::Orphan => seen.found.push(leftover(LeftoverKind::Port, &port.id, &port.name)),
                 PortKind::Foreign => seen.foreign.push(describe(&port)),
                 PortKind::Infrastructure => {}
