@@ -12,10 +12,11 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::World;
 
@@ -30,7 +31,7 @@ const PATIENCE: Duration = Duration::from_millis(10);
 pub enum Speed {
     /// As fast as possible: whenever no request is being handled, time jumps to the next event.
     Max,
-    /// Simulated time is wall time multiplied by this factor.
+    /// Simulated time is wall time multiplied by this factor. Wall time is tokio's: where that is paused, nothing waits.
     Times(f64),
     /// Time stands still until [`crate::Sandbox::step`], [`crate::Sandbox::drain`] or [`crate::Sandbox::advance`] is called.
     Manual,

@@ -210,6 +210,15 @@ pub enum Effect {
     LoseAnswer,
     /// The connection is closed before anything happened.
     Disconnect,
+    /// Done, but answered with this status.
+    FailAfter {
+        /// HTTP status.
+        status: u16,
+    },
+    /// Done, but the answer ends in its middle.
+    CutAnswer,
+    /// Done, but never answered.
+    Hang,
     /// Handled after so many milliseconds of wall time.
     Delay {
         /// Milliseconds.

@@ -15,6 +15,8 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::serve::{IncomingStream, Listener};
+use bytes::Bytes;
+use futures::StreamExt as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -24,16 +26,20 @@ use crate::clock::wall_sleep;
 use crate::faults::Effect;
 use crate::openstack::ApiError;
 
-/// Serves every route of the world until the task is aborted.
-pub(crate) async fn serve(listener: TcpListener, world: World, stop: CancellationToken) {
-    let routes = Router::new()
-        .merge(crate::openstack::router(&world))
-        .merge(crate::kubernetes::router(&world))
+/// Every route of the world.
+pub(crate) fn routes(world: &World) -> Router {
+    Router::new()
+        .merge(crate::openstack::router(world))
+        .merge(crate::kubernetes::router(world))
         .merge(crate::control::router())
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .layer(axum::middleware::from_fn_with_state(world.clone(), observe))
-        .with_state(world);
+        .with_state(world.clone())
+}
+
+/// Serves the routes until the task is aborted.
+pub(crate) async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) {
     let listener = Connections { listener, stop };
     // `axum::serve` returns only on a graceful shutdown, which isn't asked for: a watch would hold it up for ever.
     let _ = axum::serve(listener, routes.into_make_service_with_connect_info::<Connection>()).await;
@@ -76,15 +82,14 @@ async fn observe(
         return next.run(request).await;
     }
     let template = matched.as_ref().map_or(path.as_str(), MatchedPath::as_str).to_owned();
-    let mut lose_answer = false;
     let mut instead = None;
+    let mut afterwards = Vec::new();
     for effect in world.faults().on_request(&service, method.as_str(), &template, &path) {
         match effect {
             Effect::Fail { status, body, retry_after } => {
                 instead = Some(failure(&service, status, body, retry_after));
             }
             Effect::Html { status } => instead = Some(html(status)),
-            Effect::LoseAnswer => lose_answer = true,
             Effect::Disconnect => {
                 connection.close.cancel();
                 instead = Some(StatusCode::SERVICE_UNAVAILABLE.into_response());
@@ -92,6 +97,9 @@ async fn observe(
             Effect::Delay { millis } => wall_sleep(Duration::from_millis(millis)).await,
             Effect::Refuse { refusal } => instead = Some(crate::kubernetes::refused(refusal, &path)),
             Effect::Slow { seconds } => world.clock().pass(Duration::from_secs(seconds)).await,
+            later @ (Effect::LoseAnswer | Effect::FailAfter { .. } | Effect::CutAnswer | Effect::Hang) => {
+                afterwards.push(later);
+            }
         }
     }
     // What a client sends slowly, or never, holds up neither the time nor anybody else.
@@ -114,15 +122,50 @@ async fn observe(
             response
         }
     };
-    if lose_answer {
-        connection.close.cancel();
-    }
     let known = response.extensions().get::<UnknownRoute>().is_none();
     let counted = response.extensions().get::<RouteTemplate>().map_or(template, |name| name.0.clone());
-    let failed = lose_answer || response.status().as_u16() >= 400;
+    let failed = !afterwards.is_empty() || response.status().as_u16() >= 400;
     world.journal().record(&service, &method, &counted, known, failed);
     if let Ok(id) = HeaderValue::from_str(&format!("req-{}", world.ids().uuid())) {
         response.headers_mut().insert("x-openstack-request-id", id);
+    }
+    for effect in afterwards {
+        response = spoil(response, &effect, &service, &connection).await;
+    }
+    response
+}
+
+/// What a fault makes of the answer to a request that was done.
+async fn spoil(response: Response, effect: &Effect, service: &str, connection: &Connection) -> Response {
+    match effect {
+        Effect::FailAfter { status } => failure(service, *status, None, None),
+        Effect::CutAnswer => cut(response).await,
+        Effect::Hang => std::future::pending().await,
+        _ => {
+            connection.close.cancel();
+            response
+        }
+    }
+}
+
+/// The first half of an answer, behind which the connection ends; of an endless one nothing.
+async fn cut(response: Response) -> Response {
+    let (head, body) = response.into_parts();
+    let whole = match body.size_hint().exact() {
+        // The body is in memory: it neither fails nor is it too large.
+        Some(_) => axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default(),
+        None => Bytes::new(),
+    };
+    let half = whole.slice(..whole.len() / 2);
+    let end = async {
+        // The first half is sent before the connection ends.
+        tokio::task::yield_now().await;
+        Err(io::Error::from(io::ErrorKind::ConnectionAborted))
+    };
+    let pieces = futures::stream::iter([Ok(half)]).chain(futures::stream::once(end));
+    let mut response = Response::from_parts(head, Body::from_stream(pieces));
+    if !whole.is_empty() {
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
     }
     response
 }
@@ -192,8 +235,15 @@ struct Connections {
 
 /// One connection, as a request sees it.
 #[derive(Clone)]
-struct Connection {
+pub(crate) struct Connection {
     close: CancellationToken,
+}
+
+impl Connection {
+    /// A connection that ends when the token is cancelled.
+    pub(crate) const fn new(close: CancellationToken) -> Self {
+        Self { close }
+    }
 }
 
 /// A stream that ends in an error once it was cut.

@@ -21,6 +21,7 @@ pub mod controllers;
 pub mod faults;
 mod http;
 mod ids;
+mod in_process;
 mod inventory;
 mod journal;
 pub mod kubernetes;
@@ -31,6 +32,7 @@ mod world;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +41,7 @@ pub use crate::clock::Speed;
 pub use crate::config::{Config, Timings};
 pub use crate::faults::Faults;
 pub use crate::ids::Ids;
+pub use crate::in_process::{Cut, Service};
 pub use crate::inventory::{Entry, Inventory};
 pub use crate::journal::{Journal, Requests, Route, RouteCount};
 pub use crate::world::World;
@@ -60,10 +63,14 @@ pub enum Error {
     Io(#[from] std::io::Error),
 }
 
+/// The address under which a sandbox without a listener appears in its own documents.
+const IN_PROCESS: &str = "http://sandbox.invalid";
+
 /// A running sandbox. Dropping it stops it.
 pub struct Sandbox {
     world: World,
     address: SocketAddr,
+    routes: Router,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -78,13 +85,33 @@ impl Sandbox {
         let in_listen = |source| Error::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(in_listen)?;
         let address = listener.local_addr().map_err(in_listen)?;
-        let world = World::new(config);
-        world.set_base_url(format!("http://{address}"));
+        let mut sandbox = Self::at(config, format!("http://{address}"));
+        let serve = http::serve(listener, sandbox.routes.clone(), sandbox.stop.clone());
+        sandbox.tasks.push(tokio::spawn(serve));
+        sandbox.address = address;
+        Ok(sandbox)
+    }
+
+    /// As [`Self::start`], but without a listener: requests come through [`Self::service`]. At [`Speed::Times`] of 1, in
+    /// a runtime with one thread and paused time, everything that happens is decided by `Config::seed`.
+    #[must_use]
+    pub fn in_process(config: Config) -> Self {
+        Self::at(config, IN_PROCESS.to_owned())
+    }
+
+    fn at(config: Config, base_url: String) -> Self {
+        let (address, world) = (config.listen, World::new(config));
+        world.set_base_url(base_url);
         controllers::start(&world);
-        let stop = CancellationToken::new();
-        let serve = tokio::spawn(http::serve(listener, world.clone(), stop.clone()));
         let drive = tokio::spawn(world.clock().clone().drive(world.clone()));
-        Ok(Self { world, address, stop, tasks: vec![serve, drive] })
+        let (routes, stop) = (http::routes(&world), CancellationToken::new());
+        Self { world, address, routes, stop, tasks: vec![drive] }
+    }
+
+    /// The routes as a service, for clients in this process.
+    #[must_use]
+    pub fn service(&self) -> Service {
+        Service::new(self.routes.clone(), self.stop.clone())
     }
 
     /// The world behind the routes, for tests that look behind them.
@@ -93,7 +120,7 @@ impl Sandbox {
         &self.world
     }
 
-    /// Where it listens.
+    /// Where it listens; in process, where it would.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address

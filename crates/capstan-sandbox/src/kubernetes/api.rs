@@ -3,10 +3,12 @@
 mod admit;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use super::crd;
 use super::error::{Answer, Status};
@@ -30,7 +32,10 @@ pub(crate) struct ApiServer {
     name: String,
     sources: Sources,
     state: Mutex<State>,
-    latest: watch::Sender<Latest>,
+    /// Wakes who watches, always in the same order.
+    changed: Notify,
+    /// How often it has been started again.
+    restarts: AtomicU32,
     admission: Option<Admission>,
     /// Tokens of service accounts: whose, and until when.
     tokens: Mutex<BTreeMap<String, (User, jiff::Timestamp)>>,
@@ -43,15 +48,6 @@ pub(crate) struct Sources {
     pub(crate) faults: Faults,
 }
 
-/// How far an API server has got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Latest {
-    /// The revision of the newest change.
-    pub(crate) revision: u64,
-    /// How often it has been started again; what was open before is cut.
-    pub(crate) restarts: u32,
-}
-
 impl ApiServer {
     /// An API server with the built-in resources and the namespaces that every cluster has. `observer` is told of every change.
     pub(crate) fn new(
@@ -61,9 +57,8 @@ impl ApiServer {
         observer: Box<dyn Fn(&Event) + Send>,
     ) -> Self {
         let state = Mutex::new(State::new(Registry::builtin(), observer));
-        let (latest, _) = watch::channel(Latest { revision: 0, restarts: 0 });
-        let tokens = Mutex::default();
-        let server = Self { name: name.to_owned(), sources, state, latest, admission, tokens };
+        let (changed, restarts, tokens) = (Notify::new(), AtomicU32::new(0), Mutex::default());
+        let server = Self { name: name.to_owned(), sources, state, changed, restarts, admission, tokens };
         for namespace in ["default", "kube-node-lease", "kube-public", "kube-system"] {
             server.seed("namespaces", serde_json::json!({"metadata": {"name": namespace}}));
         }
@@ -83,9 +78,14 @@ impl ApiServer {
         self.sources.clock.now()
     }
 
-    /// Follows how far it gets.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<Latest> {
-        self.latest.subscribe()
+    /// Resolves at the next change, or restart, from now on.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// How often it has been started again; what was open before is cut.
+    pub(crate) fn restarts(&self) -> u32 {
+        self.restarts.load(Ordering::Acquire)
     }
 
     /// A token of a service account for so many seconds, and when it ends.
@@ -108,7 +108,8 @@ impl ApiServer {
     /// Starts again: watches are cut, and the history is forgotten.
     pub(crate) fn restart(&self) {
         self.lock().forget_history();
-        self.latest.send_modify(|latest| latest.restarts += 1);
+        self.restarts.fetch_add(1, Ordering::AcqRel);
+        self.changed.notify_waiters();
     }
 
     /// Reads under the lock.
@@ -123,9 +124,13 @@ impl ApiServer {
     /// Changes under the lock, and wakes who watches.
     fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.lock();
+        let before = state.revision();
         let result = change(&mut state);
-        let revision = state.revision();
-        self.latest.send_if_modified(|known| std::mem::replace(&mut known.revision, revision) != revision);
+        let is_changed = state.revision() != before;
+        drop(state);
+        if is_changed {
+            self.changed.notify_waiters();
+        }
         result
     }
 

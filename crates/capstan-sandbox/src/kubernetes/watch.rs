@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
-use super::api::{ApiServer, Latest};
+use super::api::ApiServer;
 use super::error::Status;
 use super::form::Form;
 use super::object::{Object, Read as _};
@@ -39,7 +39,6 @@ pub(crate) struct Watch {
 
 struct Running {
     watch: Watch,
-    latest: watch::Receiver<Latest>,
     /// Of the API server when the watch began.
     restarts: u32,
     revision: u64,
@@ -51,12 +50,9 @@ struct Running {
 impl Watch {
     /// The body of the answer: one JSON object a line.
     pub(crate) fn stream(self) -> Body {
-        let latest = self.server.subscribe();
-        let restarts = latest.borrow().restarts;
         let ends = Instant::now() + self.timeout;
         let mut running = Running {
-            latest,
-            restarts,
+            restarts: self.server.restarts(),
             revision: 0,
             ready: VecDeque::new(),
             ends,
@@ -120,6 +116,7 @@ impl Running {
 
     /// The next line; an error cuts the connection.
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
+        let server = Arc::clone(&self.watch.server);
         loop {
             if let Some(line) = self.ready.pop_front() {
                 return Some(Ok(line));
@@ -127,7 +124,9 @@ impl Running {
             if self.ended {
                 return None;
             }
-            if self.latest.borrow().restarts != self.restarts {
+            // Before looking, so that what changes in between is not missed.
+            let changed = server.changed();
+            if server.restarts() != self.restarts {
                 self.ended = true;
                 return Some(Err(io::ErrorKind::ConnectionAborted.into()));
             }
@@ -136,15 +135,10 @@ impl Running {
                 continue;
             }
             let left = self.ends.saturating_duration_since(Instant::now());
-            match tokio::time::timeout(left.min(BOOKMARK_INTERVAL), self.latest.changed()).await {
-                Ok(Ok(())) => {}
-                // The API server is gone.
-                Ok(Err(_)) => self.ended = true,
-                Err(_) => {
-                    self.ended = Instant::now() >= self.ends;
-                    if self.watch.bookmarks {
-                        self.bookmark(false);
-                    }
+            if timeout(left.min(BOOKMARK_INTERVAL), changed).await.is_err() {
+                self.ended = Instant::now() >= self.ends;
+                if self.watch.bookmarks {
+                    self.bookmark(false);
                 }
             }
         }
@@ -152,7 +146,6 @@ impl Running {
 
     /// Takes over what has happened since the last time.
     fn collect(&mut self) {
-        self.latest.mark_unchanged();
         let watch = &self.watch;
         let found = watch.server.read(|state| -> Result<_, Status> {
             let events = state.since(self.revision)?;
