@@ -6,6 +6,7 @@ mod codegen;
 mod fuzz;
 mod real;
 mod run;
+mod soak;
 mod test;
 mod tidy;
 
@@ -35,6 +36,8 @@ enum Task {
     Fuzz(fuzz::Arguments),
     /// Runs the main job on a real OpenStack with the real Cluster API (root, Debian 12).
     Real(real::Arguments),
+    /// Random walks over documents, changes, faults and kills on the sandbox.
+    Soak(soak::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Real(arguments) => real::run(&arguments),
+        Task::Soak(arguments) => soak::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -23,6 +23,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     // The sandbox answers our clients: built on them, it would share their mistakes.
     ("capstan-sandbox", &[]),
+    (
+        "capstan-harness",
+        &[
+            "capstan-core",
+            "capstan-engine",
+            "capstan-openstack",
+            "capstan-kube",
+            "capstan-management",
+            "capstan-clusters",
+            "capstan-sandbox",
+        ],
+    ),
     ("capstan-contract", &["capstan-kube", "capstan-kube-types", "capstan-openstack"]),
     (
         "capstan-cli",

@@ -92,6 +92,8 @@ pub(super) fn time(repository: &Repository) -> Result<Findings> {
         Exception::new("crates/capstan-engine/", "its clock and its driver wait for everybody"),
         Exception::new("crates/capstan-sandbox/src/", "plays services that take their time"),
         Exception::new("crates/capstan-openstack/src/time.rs", "pauses between the attempts of one call"),
+        Exception::new("crates/capstan-kube/src/retry.rs", "pauses between the attempts of one call"),
+        Exception::new("crates/capstan-harness/src/time.rs", "steps the time of a whole world"),
         Exception::new("crates/capstan-kube/src/mirror/", "a watch comes back beside the passes, for ever"),
     ];
     let words = ["time::sleep(", "time::sleep_until(", "thread::sleep("];
@@ -108,8 +110,10 @@ pub(super) fn environment(repository: &Repository) -> Result<Findings> {
 
 /// Libraries report events; only the binary's printer writes to the terminal.
 pub(super) fn printing(repository: &Repository) -> Result<Findings> {
-    let exceptions =
-        [Exception::new("crates/capstan/src/", "clippy's print lints hold there, the printer excepted")];
+    let exceptions = [
+        Exception::new("crates/capstan/src/", "clippy's print lints hold there, the printer excepted"),
+        Exception::new("crates/capstan-harness/src/main.rs", "a command for developers"),
+    ];
     let words = ["println!(", "print!(", "eprintln!(", "eprint!(", "io::stdout()", "io::stderr()"];
     Ok(lines_with(repository, &words, &exceptions, "libraries report events, they don't print"))
 }
