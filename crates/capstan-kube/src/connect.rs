@@ -19,6 +19,7 @@ use tower::{BoxError, ServiceBuilder, ServiceExt as _};
 
 use crate::error::Cause;
 use crate::retry::WhileBusy;
+use crate::starting::WhileStarting;
 use crate::{Error, Kind, Target};
 
 /// Where the kubeconfig is.
@@ -191,6 +192,7 @@ pub async fn connect(options: &Options) -> Result<Connection, ConnectError> {
     let client = builder
         .with_layer(&BufferLayer::new(WAITING))
         .with_layer(&RetryLayer::new(WhileBusy::default()))
+        .with_layer(&WhileStarting)
         .with_layer(&TimeoutLayer::new(limit))
         .with_layer(&MapErrLayer::new(move |source: BoxError| -> BoxError {
             Box::new(Unreached { server: named.to_string(), limit, source })

@@ -21,6 +21,7 @@ mod kind;
 pub mod lease;
 pub mod mirror;
 mod retry;
+mod starting;
 pub mod wait;
 
 pub use error::{Cause, Conflict, Error, Owner, Refused, RefusedCause, Target};

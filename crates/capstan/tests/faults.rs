@@ -129,3 +129,22 @@ fn a_management_plane_that_is_lost_in_the_middle_is_waited_for() {
     assert_no_twins(&bed);
     bed.end();
 }
+
+/// As after a restart: until its caches are filled, the API server knows no role of anybody.
+#[test]
+fn a_management_plane_that_has_just_started_refuses_only_for_now() {
+    let bed = Bed::up();
+    let forbidden = || {
+        let why = "namespaces \"prod-web\" is forbidden: User \"kubernetes-admin\" cannot patch resource \"namespaces\"";
+        let body = serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403,
+            "reason": "Forbidden", "message": why});
+        Effect::Fail { status: 403, body: Some(body.to_string()), retry_after: None }
+    };
+    let faults = bed.sandbox.faults();
+    faults.request(Match::route("PATCH", "*namespaces*"), forbidden());
+    faults.request(Match::route("GET", "*readyz").times(2), forbidden());
+    let _ = bed.home.run(&["cluster", "apply"]).expect(0);
+    assert!(faults.list().iter().all(|fault| fault.struck > 0), "{:?}", faults.list());
+    assert_no_twins(&bed);
+    bed.end();
+}
