@@ -93,6 +93,10 @@ pub(super) fn time(repository: &Repository) -> Result<Findings> {
         Exception::new("crates/capstan-sandbox/src/", "plays services that take their time"),
         Exception::new("crates/capstan-openstack/src/time.rs", "pauses between the attempts of one call"),
         Exception::new("crates/capstan-kube/src/retry.rs", "pauses between the attempts of one call"),
+        Exception::new(
+            "crates/capstan-kube/src/starting.rs",
+            "looks again at a starting server within one call",
+        ),
         Exception::new("crates/capstan-harness/src/time.rs", "steps the time of a whole world"),
         Exception::new("crates/capstan-kube/src/mirror/", "a watch comes back beside the passes, for ever"),
     ];
