@@ -13,6 +13,9 @@ use crate::snapshot::Snapshot;
 use crate::wire;
 use crate::world::World;
 
+/// About how many objects a process applies that makes a cluster.
+const APPLIES: u32 = 16;
+
 /// Names of the cluster's servers.
 const OWN: &str = "prod-web-*";
 
@@ -91,9 +94,13 @@ impl Trouble {
         match self {
             Self::None | Self::Twice | Self::Kill { .. } => {}
             Self::Strike { nth, times, effect } => {
-                // Only an API server refuses in an API server's words.
-                let service = matches!(effect, Effect::Refuse { .. }).then(|| "kubernetes".to_owned());
-                let matching = Match { service, ..Match::default().nth(*nth).times(*times) };
+                let mut matching = Match::default().nth(*nth).times(*times);
+                // An API server refuses writes so, and nobody else does.
+                if matches!(effect, Effect::Refuse { .. }) {
+                    matching.nth = 1 + nth % APPLIES;
+                    matching.service = Some("kubernetes".to_owned());
+                    matching.method = Some("PATCH".to_owned());
+                }
                 faults.request(matching, effect.clone());
             }
             Self::Server => {

@@ -36,13 +36,13 @@ pub fn walk(seed: u64, folder: &Path) -> Walked {
     })
 }
 
-/// About how many calls a process makes: where troubles strike.
-const CALLS: u64 = 120;
+/// About how many calls a process makes that creates or deletes, and one that changes: where troubles strike.
+const MANY: u64 = 110;
+const FEW: u64 = 60;
 
 async fn through(session: &mut Session, chance: &Chance) -> Result<()> {
-    let trouble = |is_delete| Trouble::any(chance, CALLS, is_delete);
-    session.step(&Step::Up, &trouble(false).of_up()).await?;
-    session.create(&trouble(false)).await?;
+    session.step(&Step::Up, &Trouble::any(chance, FEW, false).of_up()).await?;
+    session.create(&Trouble::any(chance, MANY, false)).await?;
     for _ in 0..chance.between(1, 5) {
         let step = match chance.between(0, 19) {
             0 => Step::Again,
@@ -50,10 +50,10 @@ async fn through(session: &mut Session, chance: &Chance) -> Result<()> {
             2 => Step::Prune,
             _ => Step::Apply(chance.one_of(&Change::ALL)),
         };
-        let trouble = if step == Step::Prune { Trouble::None } else { trouble(false) };
+        let trouble = if step == Step::Prune { Trouble::None } else { Trouble::any(chance, FEW, false) };
         session.step(&step, &trouble).await?;
     }
-    session.step(&Step::Delete, &trouble(true)).await?;
+    session.step(&Step::Delete, &Trouble::any(chance, MANY, true)).await?;
     if chance.percent(20) {
         session.step(&Step::Delete, &Trouble::None).await?;
     }

@@ -301,6 +301,9 @@ impl Error {
             Self::NoKind { kind } if kind.group == "capstan.dev" => {
                 "`capstan up` installs Capstan's custom resources".into()
             }
+            Self::NoKind { kind } if kind.group.is_empty() => {
+                "every Kubernetes knows this kind: check that the kubeconfig's server is one".into()
+            }
             Self::NoKind { kind } => {
                 format!("install what brings `{}` into the management plane", kind.group)
             }

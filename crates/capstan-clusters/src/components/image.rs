@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use capstan_core::plan::{ChangeClass, PlannedChange};
 use capstan_engine::{Component, Describe, Direction, Failure, StepCx, Verdict};
 use capstan_openstack::image::Image;
+use jiff::Timestamp;
 
 use crate::images::{self, Registration};
 use crate::subject::Subject;
@@ -18,6 +19,8 @@ pub struct NodeImage(pub Arc<Subject>);
 pub struct Seen {
     name: String,
     images: Vec<Image>,
+    /// An upload may turn out to be abandoned while a run waits for it.
+    now: Timestamp,
 }
 
 /// What can be done about an image.
@@ -81,11 +84,14 @@ impl Component for NodeImage {
         &[super::preflight::Preflight::NAME]
     }
 
-    async fn observe(&self, _: &StepCx) -> Result<Seen, Failure> {
-        let Some(facts) = self.0.facts.get() else { return Ok(Seen { name: String::new(), images: vec![] }) };
+    async fn observe(&self, cx: &StepCx) -> Result<Seen, Failure> {
+        let now = Timestamp::try_from(cx.clock().wall()).unwrap_or(self.0.since);
+        let Some(facts) = self.0.facts.get() else {
+            return Ok(Seen { name: String::new(), images: vec![], now });
+        };
         let name = self.0.cluster.spec.image.name_for(&facts.version);
         let all = self.0.project.images().await.map_err(failure::openstack)?;
-        Ok(Seen { images: all.iter().filter(|image| image.name == name).cloned().collect(), name })
+        Ok(Seen { images: all.iter().filter(|image| image.name == name).cloned().collect(), name, now })
     }
 
     fn plan(&self, direction: Direction, seen: &Seen) -> Verdict<Change> {
@@ -93,7 +99,7 @@ impl Component for NodeImage {
             return Verdict::InSync;
         }
         let name = &seen.name;
-        let standing = images::standing(&seen.images, self.0.names().fleet(), self.0.since);
+        let standing = images::standing(&seen.images, self.0.names().fleet(), seen.now);
         match (standing, self.registration()) {
             (Standing::Ready, _) => Verdict::InSync,
             (Standing::Several(ids), _) => Verdict::blocked(

@@ -31,6 +31,14 @@ fn a_conflict_names_each_manager_once_with_its_fields() {
 }
 
 #[test]
+fn a_server_that_lacks_what_every_kubernetes_has_is_none() {
+    let status: Status =
+        serde_json::from_value(json!({"code": 404, "reason": "NotFound", "message": "Not Found"})).unwrap();
+    let error = Error::from_status(&status, &Target::new(&Kind::NAMESPACE, None, ""));
+    assert!(error.hint().unwrap().contains("kubeconfig's server"), "{error}");
+}
+
+#[test]
 fn a_webhook_refusal_is_split_into_fields() {
     let error = decode(json!({"code": 403, "reason": "Forbidden",
         "message": "admission webhook \"validation.kubeadmcontrolplane.controlplane.cluster.x-k8s.io\" denied the request: KubeadmControlPlane.controlplane.cluster.x-k8s.io \"x\" is invalid: [spec.replicas: Forbidden: cannot be an even number when etcd is stacked, one more, spec.version: Invalid value: \"x\": must be semver]"}));
