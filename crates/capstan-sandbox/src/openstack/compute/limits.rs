@@ -57,27 +57,57 @@ async fn zones_detail(_: Caller) -> ApiError {
     ApiError::forbidden("Policy doesn't allow os_compute_api:os-availability-zone:detail to be performed.")
 }
 
-fn set(caller: &Caller, project: &str, value: impl Fn(&'static str) -> Value) -> Answer {
+/// What Nova once limited, and from which microversion on it says so no more.
+const FORMER: [(&str, u32, i64); 7] = [
+    ("fixed_ips", 36, -1),
+    ("floating_ips", 36, -1),
+    ("security_groups", 36, -1),
+    ("security_group_rules", 36, -1),
+    ("injected_files", 57, 5),
+    ("injected_file_content_bytes", 57, 10_240),
+    ("injected_file_path_bytes", 57, 255),
+];
+
+fn set(
+    caller: &Caller,
+    version: Microversion,
+    project: &str,
+    value: impl Fn(&'static str, Option<i64>) -> Value,
+) -> Answer {
     if !caller.sees(project) {
         return Err(ApiError::forbidden(
             "Policy doesn't allow os_compute_api:os-quota-sets:show to be performed.",
         ));
     }
     let mut set: Map<String, Value> =
-        quotas::resources("compute").map(|name| (name.to_owned(), value(name))).collect();
+        quotas::resources("compute").map(|name| (name.to_owned(), value(name, None))).collect();
+    let former = FORMER.iter().filter(|(_, gone, _)| !version.at_least(*gone));
+    set.extend(former.map(|(name, _, limit)| ((*name).to_owned(), value(name, Some(*limit)))));
     set.insert("id".to_owned(), json!(project));
     Ok(axum::Json(json!({"quota_set": set})))
 }
 
-async fn quota(State(world): State<World>, caller: Caller, Path(project): Path<String>) -> Answer {
+async fn quota(
+    State(world): State<World>,
+    caller: Caller,
+    version: Microversion,
+    Path(project): Path<String>,
+) -> Answer {
     let cloud = world.openstack();
-    set(&caller, &project, |name| json!(cloud.limit(&project, "compute", name)))
+    set(&caller, version, &project, |name, fixed| {
+        json!(fixed.unwrap_or_else(|| cloud.limit(&project, "compute", name)))
+    })
 }
 
-async fn quota_detail(State(world): State<World>, caller: Caller, Path(project): Path<String>) -> Answer {
+async fn quota_detail(
+    State(world): State<World>,
+    caller: Caller,
+    version: Microversion,
+    Path(project): Path<String>,
+) -> Answer {
     let cloud = world.openstack();
-    set(&caller, &project, |name| {
-        let limit = cloud.limit(&project, "compute", name);
+    set(&caller, version, &project, |name, fixed| {
+        let limit = fixed.unwrap_or_else(|| cloud.limit(&project, "compute", name));
         json!({"limit": limit, "in_use": cloud.compute_usage(&project, name), "reserved": 0})
     })
 }
@@ -123,6 +153,8 @@ async fn reset_quota(
     Ok(StatusCode::ACCEPTED)
 }
 
-async fn quota_defaults(caller: Caller, Path(project): Path<String>) -> Answer {
-    set(&caller, &project, |name| json!(quotas::default_limit("compute", name)))
+async fn quota_defaults(caller: Caller, version: Microversion, Path(project): Path<String>) -> Answer {
+    set(&caller, version, &project, |name, fixed| {
+        json!(fixed.unwrap_or_else(|| quotas::default_limit("compute", name)))
+    })
 }

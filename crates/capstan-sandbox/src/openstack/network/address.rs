@@ -20,9 +20,10 @@ fn address(number: u128, like: IpAddr) -> IpAddr {
     }
 }
 
-/// The n-th address of a network.
+/// The n-th address of a network; of one that is smaller the last.
 pub(super) fn nth(network: IpNet, offset: u128) -> IpAddr {
-    address(number(network.network()) + offset, network.network())
+    let wanted = number(network.network()).saturating_add(offset);
+    address(wanted.min(number(network.broadcast())), network.network())
 }
 
 /// First and last address that hosts may have.

@@ -85,6 +85,13 @@ async fn quota_set(
         (name.to_owned(), value)
     };
     let mut set: Map<String, Value> = quotas::resources("volume").map(entry).collect();
+    // Each type could have limits of its own; here none has.
+    for kind in &cloud.volume.types {
+        for resource in ["volumes", "gigabytes", "snapshots"] {
+            let value = if usage { json!({"limit": -1, "in_use": 0, "reserved": 0}) } else { json!(-1) };
+            set.insert(format!("{resource}_{}", kind.name), value);
+        }
+    }
     set.insert("id".to_owned(), json!(of));
     Ok(axum::Json(json!({"quota_set": set})))
 }

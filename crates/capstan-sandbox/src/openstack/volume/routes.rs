@@ -190,7 +190,11 @@ async fn create(
     let volume = cloud.create_volume(&caller, request.clone())?;
     let name = volume.name.as_deref().unwrap_or_default();
     cloud.twin("volume", name, |cloud| cloud.create_volume(&caller, request));
-    let view = volume.view(&cloud, world.base_url(), version);
+    let mut view = volume.view(&cloud, world.base_url(), version);
+    // An extension adds it to what is shown, not to what was made.
+    if let Some(view) = view.as_object_mut() {
+        view.remove("os-vol-tenant-attr:tenant_id");
+    }
     Ok((StatusCode::ACCEPTED, axum::Json(json!({"volume": view}))).into_response())
 }
 
