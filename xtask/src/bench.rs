@@ -3,6 +3,7 @@
 
 mod plan;
 mod render;
+mod requests;
 mod sandboxed;
 mod size;
 mod startup;
@@ -30,10 +31,17 @@ pub(crate) struct Figure {
     what: String,
     value: f64,
     unit: &'static str,
-    /// What it may be at most.
-    limit: Option<f64>,
+    /// What it may be at most, or has to be at least.
+    limit: Option<Limit>,
     /// How it stands to something else that was measured in the same run.
     ratio: Option<(f64, String)>,
+}
+
+/// What a figure is held to.
+#[derive(Clone, Copy)]
+enum Limit {
+    AtMost(f64),
+    AtLeast(f64),
 }
 
 impl Figure {
@@ -42,17 +50,30 @@ impl Figure {
     }
 
     fn at_most(mut self, limit: f64) -> Self {
-        self.limit = Some(limit);
+        self.limit = Some(Limit::AtMost(limit));
+        self
+    }
+
+    fn at_least(mut self, limit: f64) -> Self {
+        self.limit = Some(Limit::AtLeast(limit));
         self
     }
 
     fn holds(&self) -> bool {
-        self.limit.is_none_or(|limit| self.value <= limit)
+        match self.limit {
+            None => true,
+            Some(Limit::AtMost(limit)) => self.value <= limit,
+            Some(Limit::AtLeast(limit)) => self.value >= limit,
+        }
     }
 
     /// A row of a Markdown table.
     fn row(&self) -> String {
-        let limit = self.limit.map_or(String::new(), |limit| format!("≤ {limit} {}", self.unit));
+        let limit = match self.limit {
+            None => String::new(),
+            Some(Limit::AtMost(limit)) => format!("≤ {limit} {}", self.unit),
+            Some(Limit::AtLeast(limit)) => format!("≥ {limit} {}", self.unit),
+        };
         let ratio = self.ratio.as_ref().map_or(String::new(), |(ratio, to)| format!("{ratio:.2} × {to}"));
         let verdict = if self.holds() { "" } else { " **missed**" };
         format!("| {} | {:.1} {}{verdict} | {limit} | {ratio} |", self.what, self.value, self.unit)
@@ -70,6 +91,7 @@ const BENCHES: &[Bench] = &[
     Bench { name: "render", run: render::run },
     Bench { name: "plan", run: plan::run },
     Bench { name: "upload", run: upload::run },
+    Bench { name: "sandbox", run: requests::run },
 ];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -137,5 +159,7 @@ mod tests {
         let figure = Figure::new("size", 41.0, "MiB").at_most(40.0);
         assert!(!figure.holds());
         assert_eq!(figure.row(), "| size | 41.0 MiB **missed** | ≤ 40 MiB |  |");
+        assert!(Figure::new("rate", 9.0, "1/s").at_least(9.0).holds());
+        assert!(!Figure::new("rate", 8.0, "1/s").at_least(9.0).holds());
     }
 }

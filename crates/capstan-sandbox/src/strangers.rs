@@ -25,8 +25,8 @@ pub(crate) fn plant(world: &World, name: &str) -> Result<Inventory, ApiError> {
     let mut cloud = world.openstack();
     let before = Inventory::of(&cloud, "demo");
     let token = cloud.log_in(&Login::password("demo", "demo-password", "demo"))?;
-    let (network, subnet) = routed(&mut cloud, &token, name)?;
-    server(&mut cloud, &token, name, &network)?;
+    let (port, subnet) = routed(&mut cloud, &token, name)?;
+    server(&mut cloud, &token, name, port)?;
     let balancer = LoadBalancerCreate {
         name: format!("kube_service_{name}_default_theirs"),
         vip_subnet_id: Some(subnet),
@@ -43,6 +43,7 @@ pub(crate) fn plant(world: &World, name: &str) -> Result<Inventory, ApiError> {
 }
 
 /// The network of a neighbour whose name goes on where the cluster's ends, a port and a group in it, and a floating IP.
+/// The port and the subnet are given.
 fn routed(cloud: &mut OpenStack, token: &Token, name: &str) -> Result<(String, String), ApiError> {
     let called = format!("k8s-clusterapi-cluster-{name}-2-{name}-2");
     let wanted = NetworkCreate { name: called.clone(), ..NetworkCreate::default() };
@@ -69,19 +70,19 @@ fn routed(cloud: &mut OpenStack, token: &Token, name: &str) -> Result<(String, S
     };
     SecurityGroup::create(cloud, token, wanted)?;
     let wanted =
-        PortCreate { network_id: network.clone(), name: format!("{name}-theirs-0"), ..PortCreate::default() };
-    Port::create(cloud, token, wanted)?;
+        PortCreate { network_id: network, name: format!("{name}-theirs-0"), ..PortCreate::default() };
+    let port = Port::create(cloud, token, wanted)?.id;
     let wanted = FloatingIpCreate {
         floating_network_id: public,
         description: Some(format!("API server of {name}")),
         ..FloatingIpCreate::default()
     };
     FloatingIp::create(cloud, token, wanted)?;
-    Ok((network, subnet))
+    Ok((port, subnet))
 }
 
 /// A server in a group and with a keypair that are called after the cluster, without its metadata.
-fn server(cloud: &mut OpenStack, token: &Token, name: &str, network: &str) -> Result<(), ApiError> {
+fn server(cloud: &mut OpenStack, token: &Token, name: &str, port: String) -> Result<(), ApiError> {
     let policy = Some("soft-anti-affinity".to_owned());
     let group =
         ServerGroupCreate { name: format!("{name}-control-plane-2"), policy, ..ServerGroupCreate::default() };
@@ -95,7 +96,7 @@ fn server(cloud: &mut OpenStack, token: &Token, name: &str, network: &str) -> Re
         name: format!("{name}-control-plane-theirs"),
         flavor_ref: flavor.unwrap_or_default(),
         image_ref: image,
-        networks: Some(vec![NetworkRequest { uuid: Some(network.to_owned()), ..NetworkRequest::default() }]),
+        networks: Some(vec![NetworkRequest { port: Some(port), ..NetworkRequest::default() }]),
         key_name: Some(name.to_owned()),
         ..ServerCreate::default()
     };

@@ -41,7 +41,12 @@ impl Sandboxed {
         Ok(sandbox)
     }
 
-    fn kubeconfig(&self) -> PathBuf {
+    /// The process.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(super) fn kubeconfig(&self) -> PathBuf {
         self.folder.join("sandbox/kubeconfig")
     }
 

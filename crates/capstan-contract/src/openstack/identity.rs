@@ -121,3 +121,16 @@ pub async fn wrong_password_is_unauthorized(site: &Site) -> Result<()> {
     refused_with(401, Cloud::connect(&config, Options::default()).await, "a login with a wrong password")?;
     Ok(())
 }
+
+/// A credential gives the roles that it was made with and no more: Octavia wants one of its own.
+///
+/// # Errors
+/// It is not so.
+pub async fn credential_has_only_its_roles(site: &Site) -> Result<()> {
+    let made = credential(site).await?;
+    let holder = connected_with(site, &made).await?;
+    holder.network()?.networks(&Default::default()).await?;
+    let error = refused(holder.load_balancer()?.load_balancers(&Default::default()).await, "load balancers")?;
+    ensure!(error.is_forbidden(), "{error}");
+    Ok(())
+}

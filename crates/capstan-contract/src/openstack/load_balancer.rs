@@ -72,6 +72,25 @@ pub async fn load_balancer_is_immutable_while_pending(site: &Site) -> Result<()>
     Ok(())
 }
 
+/// While something is done to a load balancer, pools are refused with 409, too, and so is a change of its name.
+///
+/// # Errors
+/// It is not so.
+pub async fn pools_are_immutable_while_pending(site: &Site) -> Result<()> {
+    let (_, subnet) = site.network("net").await?;
+    let made = site.load_balancer(&subnet, "tag").await?;
+    let service = site.service(ServiceType::LoadBalancer)?;
+    let body = json!({ "pool": {
+        "name": site.name("pool"), "loadbalancer_id": made.id, "protocol": "TCP", "lb_algorithm": "ROUND_ROBIN",
+    } });
+    let error = refused(service.post(&["lbaas", "pools"]).json(body).done().await, "a pool")?;
+    ensure!(error.is_conflict(), "{error}");
+    let body = json!({ "loadbalancer": { "name": site.name("other") } });
+    let change = service.put(&["lbaas", "loadbalancers", &made.id]).json(body).done().await;
+    ensure!(refused(change, "a change of its name")?.is_conflict());
+    Ok(())
+}
+
 /// A load balancer's port keeps its network: it goes first.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ pub mod identity;
 pub mod image;
 pub mod load_balancer;
 pub mod network;
+pub mod requests;
 mod site;
 
 use std::pin::Pin;
@@ -44,6 +45,7 @@ suite! {
         restricted_credential_makes_no_other,
         credential_brings_its_project_and_ends_with_its_removal,
         wrong_password_is_unauthorized,
+        credential_has_only_its_roles,
     }
     compute {
         flavors_tell_disk_and_specs,
@@ -70,6 +72,8 @@ suite! {
         external_network_is_found,
         quota_counts_what_is_used,
         too_many_networks_exceed_the_quota,
+        port_of_a_vanished_device_keeps_its_network,
+        routers_and_groups_may_share_a_name,
     }
     image {
         image_is_queued_until_its_data_is_there,
@@ -90,9 +94,15 @@ suite! {
     load_balancer {
         providers_flavors_quota_and_version_are_told,
         load_balancer_is_immutable_while_pending,
+        pools_are_immutable_while_pending,
         load_balancer_keeps_its_network,
         cascade_removes_children_and_port,
         floating_ip_survives_its_load_balancer,
+    }
+    requests {
+        too_long_names_are_refused,
+        unknown_fields_are_refused,
+        bodies_of_the_wrong_kind_are_refused,
     }
 }
 

@@ -248,3 +248,41 @@ pub async fn too_many_networks_exceed_the_quota(site: &Site) -> Result<()> {
     ensure!(site.cloud.network()?.networks(&Filter::named(&name)).await?.is_empty());
     Ok(())
 }
+
+/// A port whose device is gone keeps its network as one in use does, until whoever finds it removes it.
+///
+/// # Errors
+/// It is not so.
+pub async fn port_of_a_vanished_device_keeps_its_network(site: &Site) -> Result<()> {
+    let neutron = site.cloud.network()?;
+    let (network, _) = site.network("net").await?;
+    let gone = "6f0c7b7e-5b0e-4a2c-8f0a-000000000000";
+    let body = json!({ "port": {
+        "name": site.name("port"), "network_id": network.id, "device_id": gone, "device_owner": "compute:nova",
+    } });
+    let port: Port = site.service(ServiceType::Network)?.post(&["ports"]).json(body).one("port").await?;
+    ensure!(port.device_id == gone && port.device_owner == "compute:nova", "{port:?}");
+    let error = refused(neutron.delete(Kind::Network, &network.id).await, "removal of its network")?;
+    ensure!(error.is_conflict() && error.to_string().contains(&port.id), "{error}");
+    neutron.delete(Kind::Port, &port.id).await?;
+    neutron.delete(Kind::Network, &network.id).await?;
+    Ok(())
+}
+
+/// Names of routers and security groups are not unique, either.
+///
+/// # Errors
+/// It is not so.
+pub async fn routers_and_groups_may_share_a_name(site: &Site) -> Result<()> {
+    let neutron = site.cloud.network()?;
+    let (one, two) = (security_group(site).await?, security_group(site).await?);
+    ensure!(one.id != two.id);
+    ensure!(neutron.security_groups(&Filter::named(&one.name)).await?.len() == 2);
+    let name = site.name("router");
+    for _ in 0..2 {
+        let body = json!({ "router": { "name": name } });
+        site.service(ServiceType::Network)?.post(&["routers"]).json(body).done().await?;
+    }
+    ensure!(neutron.routers(&Filter::named(&name)).await?.len() == 2);
+    Ok(())
+}

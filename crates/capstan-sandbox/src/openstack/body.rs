@@ -51,7 +51,11 @@ pub(crate) fn plain<T: DeserializeOwned>(shape: Shape, bytes: &Bytes) -> Result<
     match value(shape, bytes)? {
         // Of all services only Glance takes a list: of operations.
         other if other.is_object() == (shape == Shape::Glance) => Err(no_object(shape, &other)),
-        whole => typed(shape, BODY, whole),
+        whole => {
+            let objects = whole.as_object().into_iter().flat_map(|whole| whole.values());
+            objects.filter(|inner| inner.is_object()).try_for_each(|inner| check_texts(shape, inner))?;
+            typed(shape, BODY, whole)
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! A sandbox with a fleet in it.
 
+use capstan_sandbox::openstack::Resource as _;
+use capstan_sandbox::openstack::identity::Login;
+use capstan_sandbox::openstack::network::Port;
 use capstan_sandbox::{Config, Sandbox, Speed};
 use tokio::runtime::Runtime;
 
@@ -59,6 +62,13 @@ impl Bed {
     /// So many resources of a kind the project has.
     pub(crate) fn count(&self, kind: &str) -> usize {
         self.sandbox.inventory().of_kind(kind).count()
+    }
+
+    /// Removes a port, as its owner does by hand.
+    pub(crate) fn remove_port(&self, id: &str) {
+        let mut cloud = self.sandbox.world().openstack();
+        let demo = cloud.log_in(&Login::password("demo", "demo-password", "demo")).unwrap();
+        Port::delete(&mut cloud, &demo, id).unwrap();
     }
 
     pub(crate) fn end(self) {

@@ -87,7 +87,10 @@ impl Image {
                 return Err(schema(format!("{value} is not of type 'null', 'string'")));
             }
             "name" if value.as_str().is_some_and(|name| name.chars().count() > 255) => {
-                return Err(schema(format!("'{}' is too long", value.as_str().unwrap_or_default())));
+                return Err(schema(format!(
+                    "'{}' is too long\n\nFailed validating 'maxLength' in schema['properties']['name']",
+                    value.as_str().unwrap_or_default()
+                )));
             }
             "name" => self.name = value.as_str().map(str::to_owned),
             "visibility" => {

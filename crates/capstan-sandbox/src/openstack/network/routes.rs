@@ -139,7 +139,19 @@ async fn set_quota(
     if !caller.is_admin() {
         return Err(policy("update", "quota"));
     }
-    let wanted: Map<String, Value> = body::rooted(Shape::Neutron, "quota", &bytes)?;
+    let mut wanted: Map<String, Value> = body::rooted(Shape::Neutron, "quota", &bytes)?;
+    if wanted.remove("check_limit") == Some(Value::Bool(true)) {
+        let cloud = world.openstack();
+        let used = |name: &str| i64::try_from(cloud.network_usage(&project, name)).unwrap_or(i64::MAX);
+        let below = |(name, limit): &(&String, &Value)| {
+            limit.as_i64().is_some_and(|limit| (0..used(name)).contains(&limit))
+        };
+        if let Some((name, _)) = wanted.iter().find(below) {
+            let text =
+                format!("Change would make usage less than 0 for the following resources: ['{name}'].");
+            return Err(ApiError::new(400, "InvalidQuotaValue", text));
+        }
+    }
     world.openstack().change_quotas(&project, "network", &wanted).map_err(|field| {
         ApiError::new(400, "HTTPBadRequest", format!("Unrecognized attribute(s) '{field}'"))
     })?;
