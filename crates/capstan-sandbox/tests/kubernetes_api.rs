@@ -233,8 +233,12 @@ async fn the_management_plane_looks_installed() {
     let (status, refused) = plane
         .post(
             &format!("{CAPI}/namespaces/default/clusters"),
-            &json!({"metadata": {"name": "a"}, "spec": {"paused": "x"}}),
+            &json!({"apiVersion": "cluster.x-k8s.io/v1beta2", "kind": "Cluster", "metadata": {"name": "a"}, "spec": {"paused": "x"}}),
         )
         .await;
-    assert_eq!((status, &refused["reason"]), (422, &json!("Invalid")));
+    assert_eq!(status, 400);
+    assert_eq!(
+        refused["message"],
+        "admission webhook \"default.cluster.cluster.x-k8s.io\" denied the request: json: cannot unmarshal string into Go struct field ClusterSpec.spec.paused of type bool"
+    );
 }

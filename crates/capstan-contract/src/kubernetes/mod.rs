@@ -1,10 +1,12 @@
 //! Behaviour of the management plane: a Kubernetes API with the CRDs and webhooks of Cluster API and CAPO.
 
+pub mod access;
 pub mod apply;
 pub mod cluster_api;
 pub mod custom_resource;
 pub mod lease;
 pub mod object;
+pub mod refusals;
 mod site;
 pub mod watch;
 
@@ -81,6 +83,19 @@ suite! {
         released_lease_is_free,
         expired_lease_is_taken_over,
         missing_namespace_is_told,
+    }
+    refusals {
+        unreadable_bodies_are_bad_requests,
+        metadata_has_its_forms,
+        strict_validation_and_options_are_told,
+        bad_patches_change_nothing,
+        bad_selectors_and_versions_are_told,
+        what_is_not_served_is_told,
+        webhooks_and_schema_refuse_in_this_order,
+    }
+    access {
+        a_role_allows_what_it_names,
+        a_review_tells_why_somebody_may,
     }
     custom_resource {
         kind_is_served_once_established,

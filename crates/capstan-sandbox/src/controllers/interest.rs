@@ -58,6 +58,7 @@ fn in_management(world: &World, event: &Event, push: &mut dyn FnMut(Item)) {
         found.extend(objects.map(|object| Item::new(resource, namespace, object.name())));
     };
     match resource {
+        "deployments.apps" | "daemonsets.apps" => push(Item::new(resource, namespace, object.name())),
         "secrets" => {
             all(ids::OPENSTACK_CLUSTERS, &|cluster| cluster.text("spec.identityRef.name") == object.name())
         }

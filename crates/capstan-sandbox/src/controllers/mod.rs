@@ -30,6 +30,7 @@ mod openstack_security_groups;
 mod openstack_server;
 mod openstack_volumes;
 mod template;
+mod workload;
 mod workload_service;
 mod workload_volume;
 
@@ -102,8 +103,8 @@ fn reconcile(world: &World, item: &Item) {
             "services" => workload_service::reconcile(&scope),
             "persistentvolumeclaims" | "persistentvolumes" => workload_volume::reconcile(&scope),
             "nodes" => node::reconcile(&scope),
-            "daemonsets.apps" => node::reconcile_daemon_set(&scope),
-            "deployments.apps" => node::reconcile_deployment(&scope),
+            "daemonsets.apps" => workload::reconcile_daemon_set(&scope),
+            "deployments.apps" => workload::reconcile_deployment(&scope),
             _ => Next::Done,
         },
     };
@@ -135,6 +136,8 @@ fn manage(scope: &Scope<'_>, resource: &str) -> Next {
         ids::OPENSTACK_MACHINE_TEMPLATES | ids::KUBEADM_CONFIG_TEMPLATES if !object.is_deleting() => {
             template::reconcile(scope, resource, &object)
         }
+        "daemonsets.apps" => workload::reconcile_daemon_set(scope),
+        "deployments.apps" => workload::reconcile_deployment(scope),
         _ => Next::Done,
     }
 }

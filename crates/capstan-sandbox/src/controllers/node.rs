@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::conditions::{self, Condition};
-use super::queue::{Item, Origin};
+use super::queue::Origin;
 use super::scope::{Next, Scope};
 use super::{ids, machine};
 use crate::kubernetes::Workload;
@@ -27,7 +27,7 @@ const NOTICED: Duration = Duration::from_secs(46);
 const RETRY: Duration = Duration::from_secs(5);
 
 const KUBELET: &str = "kubelet";
-const CLOUD_CONTROLLER: &str = "openstack-cloud-controller-manager";
+pub(super) const CLOUD_CONTROLLER: &str = "openstack-cloud-controller-manager";
 const UNINITIALIZED: &str = "node.cloudprovider.kubernetes.io/uninitialized";
 
 /// The Node of a machine; registered once its server has had the time to start it.
@@ -246,67 +246,5 @@ pub(super) fn reconcile(scope: &Scope<'_>) -> Next {
         addresses.push(json!({"type": "Hostname", "address": scope.name}));
         node.set("status.addresses", addresses);
     });
-    Next::Done
-}
-
-/// A DaemonSet runs on every node; the cloud controller manager's has every node looked at.
-pub(super) fn reconcile_daemon_set(scope: &Scope<'_>) -> Next {
-    let Some((workload, _)) = workload_of(scope) else { return Next::Done };
-    let nodes = workload.server.list("nodes", "");
-    let count = i64::try_from(nodes.len()).unwrap_or(0);
-    workload.server.modify(
-        "daemonsets.apps",
-        &scope.namespace,
-        &scope.name,
-        "kube-controller-manager",
-        |set| {
-            let generation = set.int("metadata.generation").unwrap_or(1);
-            set.set("status.observedGeneration", generation);
-            for field in [
-                "desiredNumberScheduled",
-                "currentNumberScheduled",
-                "numberReady",
-                "numberAvailable",
-                "updatedNumberScheduled",
-            ] {
-                set.set(&format!("status.{field}"), count);
-            }
-            set.set("status.numberMisscheduled", 0);
-        },
-    );
-    if scope.name == CLOUD_CONTROLLER {
-        for node in nodes {
-            let item = Item {
-                origin: scope.origin.clone(),
-                resource: "nodes".to_owned(),
-                namespace: String::new(),
-                name: node.name().to_owned(),
-            };
-            scope.world.kubernetes().queue().push(item);
-        }
-    }
-    Next::Done
-}
-
-/// A Deployment in a workload cluster is available at once.
-pub(super) fn reconcile_deployment(scope: &Scope<'_>) -> Next {
-    let Some((workload, _)) = workload_of(scope) else { return Next::Done };
-    workload.server.modify(
-        "deployments.apps",
-        &scope.namespace,
-        &scope.name,
-        "kube-controller-manager",
-        |deployment| {
-            let replicas = deployment.int("spec.replicas").unwrap_or(1);
-            let generation = deployment.int("metadata.generation").unwrap_or(1);
-            deployment.set("status.observedGeneration", generation);
-            for field in ["replicas", "readyReplicas", "availableReplicas", "updatedReplicas"] {
-                deployment.set(&format!("status.{field}"), replicas);
-            }
-            let condition = Condition::yes("Available", "MinimumReplicasAvailable")
-                .message("Deployment has minimum availability.");
-            conditions::set_v1beta1(deployment, &condition, &scope.now);
-        },
-    );
     Next::Done
 }

@@ -89,14 +89,7 @@ fn deployment(server: &ApiServer, namespace: &str, name: &str, image: &str) -> V
     if let Some(provider) = provider {
         labels = json!({"cluster.x-k8s.io/provider": provider, "clusterctl.cluster.x-k8s.io": "", "control-plane": "controller-manager"});
     }
-    let condition = |kind: &str, reason: &str, message: &str| {
-        json!({"type": kind, "status": "True", "reason": reason, "message": message,
-               "lastUpdateTime": server.now(), "lastTransitionTime": server.now()})
-    };
-    let conditions = [
-        condition("Available", "MinimumReplicasAvailable", "Deployment has minimum availability."),
-        condition("Progressing", "NewReplicaSetAvailable", "ReplicaSet has successfully progressed."),
-    ];
+    let conditions = super::workload::conditions(&server.now());
     json!({"metadata": {"name": name, "namespace": namespace, "labels": labels},
         "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels},
             "spec": {"containers": [{"name": "manager", "image": image}]}}},

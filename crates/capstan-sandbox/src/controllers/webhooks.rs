@@ -26,6 +26,13 @@ pub(crate) fn admit(resource: &Resource, review: Review<'_>, faults: &Faults) ->
         // None of them guards deletions.
         Review::Delete => return Ok(()),
     };
+    if let Some(webhook) = asked(resource, false).iter().find(|webhook| webhook.name.starts_with("default."))
+    {
+        // It reads the object before the schema is looked at.
+        if let Some(why) = resource.schema.as_ref().and_then(|schema| wrong_type(resource, new, schema)) {
+            return Err(Status::unreadable_for(&webhook.name, &why));
+        }
+    }
     let causes = match &*resource.id {
         ids::CLUSTERS => cluster_api::cluster(old, new),
         ids::CONTROL_PLANES => cluster_api::control_plane(old, new),
@@ -48,6 +55,31 @@ pub(crate) fn admit(resource: &Resource, review: Review<'_>, faults: &Faults) ->
     };
     let webhook = format!("validation.{}.{}", resource.singular, resource.group);
     Err(Status::denied(&webhook, Status::invalid(&named, new.name(), causes)))
+}
+
+/// The first field of a specification that has another type, in the words of Go's JSON.
+fn wrong_type(resource: &Resource, object: &Object, schema: &Value) -> Option<String> {
+    let spec = schema.at("properties.spec.properties").as_object()?;
+    object.entries("spec").find_map(|(name, value)| {
+        let (found, fits) = match value {
+            Value::Bool(_) => ("bool", "boolean"),
+            Value::Number(_) => ("number", "integer"),
+            Value::String(_) => ("string", "string"),
+            Value::Array(_) => ("array", "array"),
+            Value::Object(_) => ("object", "object"),
+            Value::Null => return None,
+        };
+        let wanted = spec.get(name).and_then(|property| property.text_at("type"))?;
+        let kind = &resource.kind;
+        let go = match wanted {
+            "boolean" => "bool".to_owned(),
+            "integer" => "int32".to_owned(),
+            other => other.to_owned(),
+        };
+        (wanted != fits).then(|| {
+            format!("json: cannot unmarshal {found} into Go struct field {kind}Spec.spec.{name} of type {go}")
+        })
+    })
 }
 
 /// A webhook, as its configuration has it.

@@ -289,7 +289,18 @@ impl ApiServer {
             crd::resources(&object).into_iter().for_each(|defined| state.registry.insert(defined));
         }
         state.collect_if_orphaned(&address(resource, &object), &now);
+        if &*resource.id == "namespaces" {
+            self.furnish(state, &name)?;
+        }
         Ok(Written { object, warnings, created: true })
+    }
+
+    /// What every namespace has.
+    fn furnish(&self, state: &mut State, namespace: &str) -> Answer<()> {
+        let accounts = state.resource("serviceaccounts")?;
+        let account = serde_json::json!({"metadata": {"name": "default", "namespace": namespace}});
+        let writer = Writer::controller("kube-controller-manager");
+        self.insert(state, &accounts, account, &writer, false).map(drop)
     }
 
     /// Replaces an object (PUT).
@@ -331,7 +342,8 @@ impl ApiServer {
             return Err(Status::bad_request("metadata.managedFields must be nil"));
         }
         if let Some(unknown) = resource.prune(&mut config.clone()).first() {
-            let what = format!("{namespace}/{name}; {}, Kind={}", resource.api_version(), resource.kind);
+            let (group, version) = (&resource.group, &resource.version);
+            let what = format!("/; {group}/{version}, Kind={}", resource.kind);
             let message = format!(
                 "failed to create typed patch object ({what}): .{unknown}: field not declared in schema"
             );
@@ -391,8 +403,9 @@ impl ApiServer {
             return Err(Status::outdated(resource, &name));
         }
         if !new.uid().is_empty() && new.uid() != old.uid() {
+            let key = format!("/registry/{}/{}/{name}", resource.plural, old.namespace());
             let why = format!(
-                "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+                "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {}, UID in object meta: {}",
                 new.uid(),
                 old.uid()
             );
@@ -441,19 +454,24 @@ impl ApiServer {
         let propagation = match options.text("propagationPolicy") {
             "Foreground" => Propagation::Foreground,
             "Orphan" => Propagation::Orphan,
-            "" | "Background" => Propagation::Background,
-            other => return Err(Status::bad_request(format!("invalid propagationPolicy \"{other}\""))),
+            _ => Propagation::Background,
         };
         let now = self.now();
         self.change(|state| {
             let old = state.get(&resource.id, namespace, name).cloned().ok_or_else(|| Status::not_found(resource, name))?;
-            for (field, at) in [("UID", "uid"), ("ResourceVersion", "resourceVersion")] {
+            for (field, at, perhaps) in [
+                ("UID", "uid", "deleted and then recreated"),
+                ("ResourceVersion", "resourceVersion", "modified"),
+            ] {
                 let Some(wanted) = options.at("preconditions").text_at(at) else { continue };
                 let found = old.at("metadata").text(at);
                 if wanted != found {
-                    let why =
-                        format!("Precondition failed: {field} in precondition: {wanted}, {field} in object meta: {found}");
-                    return Err(Status::conflict(resource, name, &why));
+                    let why = format!(
+                        "the {field} in the precondition ({wanted}) does not match the {field} in record ({found}). The object might have been {perhaps}"
+                    );
+                    // It names the kind, not the resource.
+                    let named = Resource { id: resource.qualified_kind().into(), plural: resource.kind.clone(), ..(**resource).clone() };
+                    return Err(Status::conflict(&named, name, &why));
                 }
             }
             if &*resource.id == "namespaces" && matches!(name, "default" | "kube-system" | "kube-public") {

@@ -23,6 +23,8 @@ apps v1 Deployment deployments deploy nsc
 apps v1 DaemonSet daemonsets ds ns
 apps v1 StatefulSet statefulsets sts nsc
 apps v1 ReplicaSet replicasets rs nsc
+apps v1 ControllerRevision controllerrevisions - n
+autoscaling v2 HorizontalPodAutoscaler horizontalpodautoscalers hpa ns
 batch v1 Job jobs - ns
 batch v1 CronJob cronjobs cj ns
 coordination.k8s.io v1 Lease leases - n

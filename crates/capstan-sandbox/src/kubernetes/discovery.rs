@@ -7,6 +7,29 @@ use serde_json::{Value, json};
 
 use super::registry::{Registry, Resource};
 
+/// `/`: the paths that there are.
+pub(crate) fn root(registry: &Registry) -> Value {
+    let mut paths: Vec<String> = [
+        "/api",
+        "/api/v1",
+        "/apis",
+        "/healthz",
+        "/livez",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/readyz",
+        "/version",
+    ]
+    .map(str::to_owned)
+    .into();
+    for (group, versions) in registry.groups().into_iter().filter(|(group, _)| !group.is_empty()) {
+        paths.push(format!("/apis/{group}"));
+        paths.extend(versions.iter().map(|version| format!("/apis/{group}/{version}")));
+    }
+    paths.sort_unstable();
+    json!({"paths": paths})
+}
+
 /// `/version`
 pub(crate) fn version(git_version: &str) -> Value {
     let mut numbers = git_version.trim_start_matches('v').split('.');

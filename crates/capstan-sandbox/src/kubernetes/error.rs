@@ -76,6 +76,9 @@ pub(crate) struct Details {
 const OUTDATED: &str =
     "the object has been modified; please apply your changes to the latest version and try again";
 
+/// The text of a path that nobody serves.
+const NO_SUCH_PAGE: &str = "404 page not found\n";
+
 /// The result of an API call.
 pub(crate) type Answer<T> = Result<T, Status>;
 
@@ -189,7 +192,7 @@ impl Status {
 
     /// The store did not answer in time; such errors have no reason.
     pub(crate) fn store_timeout() -> Self {
-        Self::new(500, "", "etcdserver: request timed out")
+        Self::without_reason("etcdserver: request timed out")
     }
 
     pub(crate) fn apply_conflict(causes: Vec<Cause>, message: String) -> Self {
@@ -197,32 +200,101 @@ impl Status {
         Self { details: Some(Box::new(details)), ..Self::new(409, "Conflict", message) }
     }
 
+    /// With details that tell nothing.
+    fn plain(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { details: Some(Box::default()), ..Self::new(code, reason, message) }
+    }
+
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
-        Self::new(400, "BadRequest", message)
+        Self::plain(400, "BadRequest", message)
     }
 
     /// Fields that a kind doesn't have, or has twice, where the client wants none such.
     pub(crate) fn strict_decoding(resource: &Resource, fields: &[String]) -> Self {
-        let (kind, version, fields) = (&resource.kind, &resource.version, fields.join(", "));
-        Self::bad_request(format!(
-            "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {fields}"
-        ))
+        let mut fields = fields.to_vec();
+        fields.sort_unstable();
+        Self::unreadable(resource, &format!("strict decoding error: {}", fields.join(", ")))
+    }
+
+    /// An object that cannot be read as its kind.
+    pub(crate) fn unreadable(resource: &Resource, why: &str) -> Self {
+        let (kind, version) = (&resource.kind, &resource.version);
+        Self::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
+    }
+
+    /// A webhook cannot read the object.
+    pub(crate) fn unreadable_for(webhook: &str, why: &str) -> Self {
+        Self::plain(400, "", format!("admission webhook \"{webhook}\" denied the request: {why}"))
     }
 
     pub(crate) fn unauthorized() -> Self {
         Self::new(401, "Unauthorized", "Unauthorized")
     }
 
-    pub(crate) fn method_not_allowed(resource: &Resource, verb: &str) -> Self {
-        let message = format!("{verb} is not supported on resources of kind \"{}\"", resource.id);
-        Self::new(405, "MethodNotAllowed", message).about(resource, "")
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::plain(
+            405,
+            "MethodNotAllowed",
+            "the server does not allow this method on the requested resource",
+        )
     }
 
-    pub(crate) fn unsupported_media(given: &str) -> Self {
+    /// The body is in none of these forms.
+    pub(crate) fn unsupported_media(accepted: &str) -> Self {
         let message = format!(
-            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml (was {given})"
+            "the body of the request was in an unknown format - accepted media types include: {accepted}"
         );
-        Self::new(415, "UnsupportedMediaType", message)
+        Self::plain(415, "UnsupportedMediaType", message)
+    }
+
+    /// The body is in a form that no request has.
+    pub(crate) fn unknown_media() -> Self {
+        Self::plain(415, "UnsupportedMediaType", "415: Unsupported Media Type")
+    }
+
+    /// A patch makes something of an object that is none of its kind.
+    pub(crate) fn invalid_patch(object: &Value, why: &str) -> Self {
+        let text = object.to_string();
+        let cause = Cause::invalid("patch", &text.into(), why);
+        let message = format!(" \"\" is invalid: patch: {}", cause.message);
+        let details = Details { causes: vec![cause], ..Details::default() };
+        Self { details: Some(Box::new(details)), ..Self::new(422, "Invalid", message) }
+    }
+
+    /// The answer is wanted in a form that there isn't.
+    pub(crate) fn not_acceptable() -> Self {
+        let message = "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf\n";
+        Self::plain(406, "NotAcceptable", message)
+    }
+
+    /// The parameters of a request: `CreateOptions`, `ListOptions`.
+    pub(crate) fn invalid_options(options: &str, cause: Cause) -> Self {
+        let message = format!("{options}.meta.k8s.io \"\" is invalid: {}: {}", cause.field, cause.message);
+        let (group, kind) = ("meta.k8s.io".to_owned(), options.to_owned());
+        let details = Details { group, kind, causes: vec![cause], ..Details::default() };
+        Self { details: Some(Box::new(details)), ..Self::new(422, "Invalid", message) }
+    }
+
+    /// A version that nobody has reached.
+    pub(crate) fn too_large_version(asked: u64, current: u64) -> Self {
+        let cause = Cause {
+            reason: "ResourceVersionTooLarge",
+            field: String::new(),
+            message: "Too large resource version".to_owned(),
+        };
+        let details = Details { causes: vec![cause], retry_after: Some(1), ..Details::default() };
+        let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
+        Self { details: Some(Box::new(details)), ..Self::new(504, "Timeout", message) }
+    }
+
+    /// Something that the API server finds out too late to say whose mistake it is.
+    pub(crate) fn without_reason(message: impl Into<String>) -> Self {
+        Self::new(500, "", message)
+    }
+
+    /// A patch that cannot be done.
+    pub(crate) fn patch_failed() -> Self {
+        Self::plain(422, "Invalid", "the server rejected our request due to an error in our request")
     }
 
     /// A watch or a list that goes on from a version that is no longer kept.
@@ -235,9 +307,14 @@ impl Status {
         Self { details: Some(Box::new(details)), ..Self::new(503, "ServiceUnavailable", message) }
     }
 
-    /// A path that a real API server wouldn't know either.
-    pub(crate) fn no_such_path(path: &str) -> Self {
-        Self::new(404, "NotFound", format!("the server could not find the requested resource ({path})"))
+    /// A resource that a real API server wouldn't know either.
+    pub(crate) fn no_such_resource() -> Self {
+        Self::plain(404, "NotFound", "the server could not find the requested resource")
+    }
+
+    /// A path that a real API server wouldn't know either: the answer is no `Status`.
+    pub(crate) fn no_such_page() -> Self {
+        Self::new(404, "", NO_SUCH_PAGE)
     }
 
     /// Something that a real API server does and the sandbox doesn't; it names itself.
@@ -246,7 +323,7 @@ impl Status {
     }
 
     pub(crate) fn payload_too_large() -> Self {
-        Self::new(413, "RequestEntityTooLarge", "limit is 3145728")
+        Self::new(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728")
     }
 
     /// The `Status` object.
@@ -280,6 +357,9 @@ impl Status {
 impl IntoResponse for Status {
     fn into_response(self) -> Response {
         let code = StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if self.message == NO_SUCH_PAGE {
+            return (code, self.message).into_response();
+        }
         let mut response = (code, axum::Json(self.body())).into_response();
         if let Some(seconds) = self.details.as_ref().and_then(|d| d.retry_after) {
             response.headers_mut().insert(http::header::RETRY_AFTER, seconds.into());

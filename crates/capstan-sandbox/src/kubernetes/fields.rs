@@ -64,6 +64,24 @@ impl Fields {
         Value::Object(map)
     }
 
+    /// Whether a set in the form of `fieldsV1` has all these fields.
+    pub(crate) fn is_within(&self, set: &Value) -> bool {
+        let Value::Object(map) = set else { return false };
+        let member = map.is_empty() || map.contains_key(".");
+        (!self.member || member)
+            && self
+                .children
+                .iter()
+                .all(|(key, child)| map.get(key).is_some_and(|known| child.is_within(known)))
+    }
+
+    /// Whether taking these fields out of a set in the form of `fieldsV1`, with all below them, would change it.
+    pub(crate) fn meets(&self, set: &Value) -> bool {
+        self.children
+            .iter()
+            .any(|(key, child)| set.get(key).is_some_and(|known| child.member || child.meets(known)))
+    }
+
     /// Adds all fields of another set.
     pub(crate) fn add(&mut self, other: &Self) {
         self.member |= other.member;

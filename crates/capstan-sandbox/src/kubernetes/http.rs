@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::api::ApiServer;
 use super::discovery;
-use super::error::{Answer, Status};
+use super::error::{Answer, Cause, Status};
 use super::form::Form;
 use super::object::{Object, Read as _, Write as _};
 use super::openapi;
@@ -120,7 +120,7 @@ pub(crate) fn refused(refusal: Refusal, path: &str) -> Response {
     let status = match (refusal, parse(rest).0) {
         (Refusal::StoreTimeout, _) => Status::store_timeout(),
         (Refusal::Conflict, Target::Resource(place)) => Status::outdated_at(&place),
-        (Refusal::Conflict, _) => Status::no_such_path(path),
+        (Refusal::Conflict, _) => Status::no_such_page(),
     };
     status.into_response()
 }
@@ -135,7 +135,7 @@ fn respond(code: StatusCode, body: &Value) -> Response {
 
 impl Call {
     fn dispatch(&self, target: Target, path: &str) -> Answer<Response> {
-        let missing = || Status::no_such_path(path);
+        let missing = Status::no_such_page;
         match &target {
             Target::Resource(place) => self.insist(place)?,
             Target::Health | Target::Version => {}
@@ -148,6 +148,7 @@ impl Call {
         let registry = || self.server.read(|state| state.registry.clone());
         let body = match target {
             Target::Health => return Ok("ok".into_response()),
+            Target::Root => discovery::root(&registry()),
             Target::Version => discovery::version(&self.version),
             Target::Groups { core } if self.header(header::ACCEPT).contains("apidiscovery.k8s.io;v=v2;") => {
                 let body = discovery::aggregated(&registry(), core).to_string();
@@ -158,7 +159,7 @@ impl Call {
             Target::Groups { core: false } => discovery::groups(&registry()),
             Target::Group(name) => discovery::one_group(&registry(), &name).ok_or_else(missing)?,
             Target::Resources { group, version } => {
-                discovery::resources(&registry(), &group, &version).ok_or_else(missing)?
+                discovery::resources(&registry(), &group, &version).ok_or_else(Status::no_such_resource)?
             }
             Target::OlderOpenApi => {
                 let kind = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
@@ -212,10 +213,14 @@ impl Call {
     }
 
     fn resource(&self, place: Place, path: &str) -> Answer<Response> {
-        let found = self.server.read(|state| state.registry.get(&place.group, &place.version, &place.plural));
-        let resource = found.ok_or_else(|| Status::no_such_path(path))?;
+        let found = self.server.read(|state| {
+            let found = state.registry.get(&place.group, &place.version, &place.plural);
+            let served = place.group.is_empty() || state.registry.groups().contains_key(place.group.as_str());
+            found.ok_or_else(|| if served { Status::no_such_resource() } else { Status::no_such_page() })
+        });
+        let resource = found?;
         if !resource.namespaced && !place.namespace.is_empty() {
-            return Err(Status::no_such_path(path));
+            return Err(Status::no_such_resource());
         }
         if resource.create_only {
             return self.review(&resource);
@@ -251,17 +256,13 @@ impl Call {
             (&Method::PATCH, false) => self.patch(&resource, &place),
             (&Method::DELETE, false) => self.delete(&resource, &place),
             (&Method::DELETE, true) => self.delete_collection(&resource, &place),
-            (method, _) => Err(Status::method_not_allowed(&resource, method.as_str())),
+            _ => Err(Status::method_not_allowed()),
         }
     }
 
     fn form(&self) -> Answer<Form> {
-        Form::accepted(self.header(header::ACCEPT), self.query.text("includeObject")).ok_or_else(|| Status {
-            code: 406,
-            reason: "NotAcceptable",
-            message: "only the following media types are accepted: application/json".to_owned(),
-            details: None,
-        })
+        let form = Form::accepted(self.header(header::ACCEPT), self.query.text("includeObject"));
+        form.ok_or_else(Status::not_acceptable)
     }
 
     fn selector(&self, resource: &Resource, place: &Place) -> Answer<Selector> {
@@ -275,6 +276,7 @@ impl Call {
     fn list(&self, resource: &Arc<Resource>, place: &Place) -> Answer<Response> {
         let selector = self.selector(resource, place)?;
         let form = self.form()?;
+        self.check_list_options()?;
         if self.query.flag("watch") {
             return self.watch(resource, place, selector, form);
         }
@@ -287,6 +289,16 @@ impl Call {
             .number("limit")
             .filter(|limit| *limit > 0)
             .map_or(usize::MAX, |l| usize::try_from(l).unwrap_or(usize::MAX));
+        let asked = self.query.text("resourceVersion");
+        if !asked.is_empty() {
+            let current = self.server.read(|state| state.revision());
+            let asked = asked.parse::<u64>().map_err(|_| {
+                Status::bad_request(format!("invalid resource version: {}", unreadable_version(asked)))
+            })?;
+            if asked > current {
+                return Err(Status::too_large_version(asked, current));
+            }
+        }
         let (revision, mut objects) = self.server.read(|state| {
             let all = state.list(&resource.id, &place.namespace);
             let rest = all.filter(|(key, _)| after.as_ref().is_none_or(|after| *key > after));
@@ -304,6 +316,24 @@ impl Call {
         Ok(ok(&form.list(&self.server, resource, &objects, metadata)))
     }
 
+    /// Numbers have to be numbers, and a version has to be there that is to be matched.
+    fn check_list_options(&self) -> Answer<()> {
+        self.query.check_numbers()?;
+        let forbidden = |detail: &str| {
+            let cause = Cause::forbidden("resourceVersionMatch", detail);
+            Err(Status::invalid_options("ListOptions", cause))
+        };
+        let matching = self.query.text("resourceVersionMatch");
+        if self.query.flag("sendInitialEvents") && matching != "NotOlderThan" {
+            return forbidden("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+        }
+        let given = !self.query.text("resourceVersion").is_empty() || self.query.flag("sendInitialEvents");
+        if !matching.is_empty() && !given {
+            return forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided");
+        }
+        Ok(())
+    }
+
     fn watch(
         &self,
         resource: &Arc<Resource>,
@@ -314,16 +344,12 @@ impl Call {
         let asked = self.query.text("resourceVersion");
         let since = match asked {
             "" | "0" => None,
-            version => Some(
-                version
-                    .parse()
-                    .map_err(|_| Status::bad_request(format!("invalid resource version: \"{version}\"")))?,
-            ),
+            version => {
+                let parsed = version.parse();
+                Some(parsed.map_err(|_| Status::without_reason(unreadable_version(version)))?)
+            }
         };
         let initial_events = self.query.flag("sendInitialEvents");
-        if initial_events && !self.query.flag("allowWatchBookmarks") {
-            return Err(Status::bad_request("sendInitialEvents requires setting allowWatchBookmarks"));
-        }
         let watch = Watch {
             server: Arc::clone(&self.server),
             resource: Arc::clone(resource),
@@ -340,9 +366,9 @@ impl Call {
 
     fn review(&self, resource: &Resource) -> Answer<Response> {
         if self.method != Method::POST {
-            return Err(Status::method_not_allowed(resource, self.method.as_str()));
+            return Err(Status::method_not_allowed());
         }
-        let mut review = self.object()?;
+        let mut review = self.object(resource)?;
         review.set("kind", resource.kind.clone());
         review.set("apiVersion", resource.api_version());
         let plane = self.world.kubernetes().plane(&self.prefix)?;
@@ -363,5 +389,11 @@ fn read_continue(token: &str) -> Answer<(String, String)> {
     use base64::Engine as _;
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token).ok();
     let key = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    key.ok_or_else(|| Status::bad_request("continue key is not valid"))
+    key.ok_or_else(|| Status::bad_request("invalid continue token: continue key is not valid"))
+}
+
+fn unreadable_version(version: &str) -> String {
+    format!(
+        "resourceVersion: Invalid value: \"{version}\": strconv.ParseUint: parsing \"{version}\": invalid syntax"
+    )
 }

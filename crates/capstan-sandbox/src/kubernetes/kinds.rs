@@ -121,6 +121,13 @@ pub(crate) fn prune_object(object: &mut Value, of: &str) -> Vec<String> {
     unknown
 }
 
+/// The same of the metadata of an object.
+pub(crate) fn prune_metadata(metadata: &mut Map<String, Value>) -> Vec<String> {
+    let mut unknown = Vec::new();
+    prune_map(metadata, "meta/v1.ObjectMeta", "metadata", &mut unknown);
+    unknown
+}
+
 fn prune_map(map: &mut Map<String, Value>, of: &str, path: &str, unknown: &mut Vec<String>) {
     map.retain(|name, value| {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
@@ -146,6 +153,68 @@ fn prune(value: &mut Value, form: &Form, path: &str, unknown: &mut Vec<String>) 
             }
         }
         _ => {}
+    }
+}
+
+/// The first field of an object that has another type than its kind says, in the words of Go's JSON.
+pub(crate) fn wrong_type(object: &Value, of: &'static str) -> Option<String> {
+    let map = object.as_object()?;
+    wrong_in(map.iter().filter(|(name, _)| *name != "apiVersion" && *name != "kind"), of, "")
+}
+
+fn wrong_in<'v>(
+    fields: impl Iterator<Item = (&'v String, &'v Value)>,
+    of: &str,
+    path: &str,
+) -> Option<String> {
+    let type_name = of.rsplit('.').next().unwrap_or_default();
+    fields.filter_map(|(name, value)| Some((name, value, field(of, name)?))).find_map(
+        |(name, value, known)| {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            wrong(value, &known.form, type_name, &path)
+        },
+    )
+}
+
+fn wrong(value: &Value, form: &Form, around: &str, path: &str) -> Option<String> {
+    let fits = match (value, form) {
+        (Value::Null, _) | (_, Form::Raw) => true,
+        (Value::Object(map), Form::Message(of)) => return wrong_in(map.iter(), of, path),
+        (Value::Object(map), Form::Map(of)) => {
+            return map.values().find_map(|value| wrong(value, of, around, path));
+        }
+        (Value::Array(items), Form::List(of)) => {
+            return items.iter().find_map(|item| wrong(item, of, around, path));
+        }
+        (value, Form::Text | Form::Bytes | Form::Time | Form::Duration) => value.is_string(),
+        (value, Form::Number) => value.is_i64() || value.is_u64(),
+        (value, Form::Float) => value.is_number(),
+        (value, Form::Truth) => value.is_boolean(),
+        (value, Form::Quantity | Form::IntOrString) => value.is_string() || value.is_number(),
+        _ => false,
+    };
+    let found = match value {
+        Value::Object(_) => "object",
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Number(_) => "number",
+        _ => "bool",
+    };
+    let wanted = go_type(form);
+    (!fits).then(|| {
+        format!("json: cannot unmarshal {found} into Go struct field {around}.{path} of type {wanted}")
+    })
+}
+
+fn go_type(form: &Form) -> String {
+    match form {
+        Form::Number => "int32".to_owned(),
+        Form::Float => "float64".to_owned(),
+        Form::Truth => "bool".to_owned(),
+        Form::List(of) => format!("[]{}", go_type(of)),
+        Form::Map(of) => format!("map[string]{}", go_type(of)),
+        Form::Message(of) => of.rsplit('/').next().unwrap_or_default().to_owned(),
+        _ => "string".to_owned(),
     }
 }
 

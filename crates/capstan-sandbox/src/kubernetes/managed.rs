@@ -85,6 +85,9 @@ fn write(object: &mut Object, mut entries: Vec<Entry>) {
 /// Notes in `new` what an ordinary write changed: the writer owns it from now on, nobody else does.
 pub(crate) fn track_update(old: &Object, new: &mut Object, shape: Shape<'_>, manager: &Manager, now: &str) {
     let changes = fields::compare(old, new, shape);
+    if renewed(old, new, &changes, manager, now) {
+        return;
+    }
     let mut entries = read(old);
     if new.at("metadata.managedFields").as_array().is_some_and(Vec::is_empty) {
         // The documented way to give up all ownership.
@@ -110,6 +113,38 @@ pub(crate) fn track_update(old: &Object, new: &mut Object, shape: Shape<'_>, man
         }
     }
     write(new, entries);
+}
+
+/// The usual case of a controller that reports again what it has reported before: all it wrote is its own already, so that
+/// only the time of its entry changes. False if more does.
+fn renewed(old: &Object, new: &mut Object, changes: &fields::Changes, manager: &Manager, now: &str) -> bool {
+    let known = old.items("metadata.managedFields");
+    if !changes.removed.is_empty()
+        || changes.written.is_empty()
+        || new.items("metadata.managedFields") != known
+    {
+        return false;
+    }
+    let is_mine = |entry: &Value| {
+        entry.text("manager") == manager.name
+            && entry.text("subresource") == manager.subresource
+            && entry.text("apiVersion") == manager.api_version
+            && (entry.text("operation") == "Apply") == manager.applies
+    };
+    let Some(mine) = known.iter().position(is_mine) else { return false };
+    let mut others = known.iter().enumerate().filter(|(index, _)| *index != mine);
+    if !changes.written.is_within(&known[mine]["fieldsV1"])
+        || others.any(|(_, entry)| changes.written.meets(&entry["fieldsV1"]))
+    {
+        return false;
+    }
+    let entries = new.list_mut("metadata.managedFields");
+    entries[mine].set("time", now);
+    entries.sort_by_key(|entry| {
+        let text = |field: &str| entry.text(field).to_owned();
+        (entry.text("operation") != "Apply", text("time"), text("manager"), text("subresource"))
+    });
+    true
 }
 
 /// Server-side apply: merges `config` into `live` in the name of `manager`.

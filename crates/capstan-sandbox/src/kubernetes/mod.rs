@@ -221,8 +221,10 @@ impl Kubernetes {
 pub(crate) fn router(_world: &World) -> Router<World> {
     Router::new()
         .route("/kubernetes", any(http::handle))
+        .route("/kubernetes/", any(http::handle))
         .route("/kubernetes/{*path}", any(http::handle))
         .route("/workload/{namespace}/{name}", any(http::handle))
+        .route("/workload/{namespace}/{name}/", any(http::handle))
         .route("/workload/{namespace}/{name}/{*path}", any(http::handle))
 }
 

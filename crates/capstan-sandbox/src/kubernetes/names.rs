@@ -13,6 +13,9 @@ const LABEL_1035: &str = r"^[a-z]([-a-z0-9]*[a-z0-9])?$";
 const QUALIFIED: &str = r"^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$";
 const VALUE: &str = r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$";
 
+/// How many bytes all annotations of an object may have together.
+const ANNOTATIONS: usize = 256 * 1024;
+
 /// What is wrong with an object's metadata.
 pub(crate) fn check(resource: &Resource, object: &Object) -> Vec<Cause> {
     let mut causes = check_name(resource, object.name());
@@ -35,11 +38,26 @@ pub(crate) fn check(resource: &Resource, object: &Object) -> Vec<Cause> {
             causes.push(Cause::invalid("metadata.annotations", value, "must be of type string"));
         }
     }
-    for (index, owner) in object.items("metadata.ownerReferences").iter().enumerate() {
-        for field in ["apiVersion", "kind", "name", "uid"] {
+    let size: usize = object
+        .entries("metadata.annotations")
+        .map(|(key, value)| key.len() + value.as_str().map_or(0, str::len))
+        .sum();
+    if size > ANNOTATIONS {
+        let message = format!("Too long: may not be more than {ANNOTATIONS} bytes");
+        let field = "metadata.annotations".to_owned();
+        causes.push(Cause { reason: "FieldValueTooLong", field, message });
+    }
+    check_finalizers(resource, object, &mut causes);
+    for owner in object.items("metadata.ownerReferences") {
+        for (field, detail) in [
+            ("apiVersion", "version must not be empty"),
+            ("kind", "must not be empty"),
+            ("name", "must not be empty"),
+            ("uid", "must not be empty"),
+        ] {
             if owner.text_at(field).is_none() {
-                let path = format!("metadata.ownerReferences[{index}].{field}");
-                causes.push(Cause::invalid(path, &Value::from(""), format!("{} must not be empty", field)));
+                let path = format!("metadata.ownerReferences.{field}");
+                causes.push(Cause::invalid(path, &Value::from(""), detail));
             }
         }
     }
@@ -54,6 +72,19 @@ pub(crate) fn check(resource: &Resource, object: &Object) -> Vec<Cause> {
         ));
     }
     causes
+}
+
+fn check_finalizers(resource: &Resource, object: &Object, causes: &mut Vec<Cause>) {
+    for (index, finalizer) in object.items("metadata.finalizers").iter().enumerate() {
+        let field = format!("metadata.finalizers[{index}]");
+        let name = finalizer.as_str().unwrap_or_default();
+        check_key(name, &field, causes);
+        let standard = matches!(name, "orphan" | "foregroundDeletion" | "kubernetes");
+        if !resource.is_custom() && !standard && !name.contains('/') {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.push(Cause::invalid(field, finalizer, detail));
+        }
+    }
 }
 
 fn check_name(resource: &Resource, name: &str) -> Vec<Cause> {

@@ -95,17 +95,11 @@ fn strategic_list(target: &mut Value, patch: &[Value], shape: Shape<'_>) {
 /// 422 as the API server answers it if an operation cannot be done.
 pub(crate) fn json(target: &mut Value, patch: &Value) -> Answer<()> {
     let Value::Array(operations) = patch else {
-        return Err(Status::bad_request(
-            "json: cannot unmarshal object into Go value of type jsonpatch.Patch",
-        ));
+        return Err(Status::patch_failed());
     };
     for operation in operations {
         if step(target, operation).is_none() {
-            let (name, path) = (operation.text("op"), operation.text("path"));
-            let message = format!(
-                "the server rejected our request due to an error in our request: {name} operation does not apply: doc is missing path: \"{path}\""
-            );
-            return Err(Status { code: 422, reason: "Invalid", message, details: None });
+            return Err(Status::patch_failed());
         }
     }
     Ok(())

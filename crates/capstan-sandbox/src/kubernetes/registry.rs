@@ -77,7 +77,12 @@ impl Resource {
     /// Takes the fields out that the kind doesn't have, and names them.
     pub(crate) fn prune(&self, object: &mut Object) -> Vec<String> {
         match (&self.schema, self.built_in()) {
-            (Some(schema), _) => prune_object(object, schema),
+            (Some(schema), _) => {
+                let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
+                let mut unknown = metadata.map(kinds::prune_metadata).unwrap_or_default();
+                unknown.extend(prune_object(object, schema));
+                unknown
+            }
             (None, Some(kind)) => kinds::prune_object(object, kind),
             (None, None) => Vec::new(),
         }
@@ -103,12 +108,14 @@ impl Resource {
 pub(crate) struct Registry {
     /// By group, version, plural.
     resources: BTreeMap<(String, String, String), Arc<Resource>>,
+    /// By store key: one version of each.
+    by_id: BTreeMap<Arc<str>, Arc<Resource>>,
 }
 
 impl Registry {
     /// What every API server brings.
     pub(crate) fn builtin() -> Self {
-        let mut registry = Self { resources: BTreeMap::new() };
+        let mut registry = Self { resources: BTreeMap::new(), by_id: BTreeMap::new() };
         for resource in builtin::resources() {
             registry.insert(resource);
         }
@@ -117,11 +124,13 @@ impl Registry {
 
     pub(crate) fn insert(&mut self, resource: Arc<Resource>) {
         let key = (resource.group.clone(), resource.version.clone(), resource.plural.clone());
+        self.by_id.insert(Arc::clone(&resource.id), Arc::clone(&resource));
         self.resources.insert(key, resource);
     }
 
     /// Takes all versions of a resource out.
     pub(crate) fn remove(&mut self, id: &str) {
+        self.by_id.remove(id);
         self.resources.retain(|_, resource| &*resource.id != id);
     }
 
@@ -132,7 +141,7 @@ impl Registry {
 
     /// Any version of the resource with this store key.
     pub(crate) fn by_id(&self, id: &str) -> Option<Arc<Resource>> {
-        self.resources.values().find(|resource| &*resource.id == id).cloned()
+        self.by_id.get(id).cloned()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Resource>> {

@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use axum::extract::Query;
 use http::Uri;
 
+use super::error::{Answer, Status};
+
 /// What a path is about. The names of groups, resources and objects in it are not checked yet.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Target {
+    /// `/`
+    Root,
     /// `/healthz`, `/readyz`, `/livez`
     Health,
     Version,
@@ -53,6 +57,7 @@ pub(crate) struct Place {
 pub(crate) fn parse(path: &str) -> (Target, String) {
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let target = match segments.as_slice() {
+        [] => Target::Root,
         ["healthz" | "readyz" | "livez", ..] => Target::Health,
         ["version"] => Target::Version,
         ["api"] => Target::Groups { core: true },
@@ -143,9 +148,23 @@ impl Parameters {
         self.0.get(name).map_or("", String::as_str)
     }
 
-    /// True for `true` and `1`.
+    /// True for everything but `false` and `0`, as for the API server.
     pub(crate) fn flag(&self, name: &str) -> bool {
-        matches!(self.text(name), "true" | "1")
+        self.0.get(name).is_some_and(|text| text != "0" && !text.eq_ignore_ascii_case("false"))
+    }
+
+    /// Refuses counts that are none.
+    ///
+    /// # Errors
+    /// 400 as the API server says it.
+    pub(crate) fn check_numbers(&self) -> Answer<()> {
+        let texts = ["limit", "timeoutSeconds", "gracePeriodSeconds"].map(|name| self.text(name));
+        match texts.iter().find(|text| !text.is_empty() && text.parse::<i64>().is_err()) {
+            None => Ok(()),
+            Some(text) => {
+                Err(Status::bad_request(format!("strconv.ParseInt: parsing \"{text}\": invalid syntax")))
+            }
+        }
     }
 
     pub(crate) fn number(&self, name: &str) -> Option<u64> {

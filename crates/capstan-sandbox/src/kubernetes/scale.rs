@@ -26,7 +26,7 @@ pub(crate) fn read(resource: &Resource, object: &Object) -> Value {
 /// # Errors
 /// 409 if the `Scale` is of an older version, 422 if its replicas are no count.
 pub(crate) fn write(resource: &Resource, object: &Object, before: &Value, wanted: &Value) -> Answer<Object> {
-    let Some(scale) = &resource.scale else { return Err(Status::no_such_path("scale")) };
+    let Some(scale) = &resource.scale else { return Err(Status::no_such_resource()) };
     let version = wanted.text("metadata.resourceVersion");
     if !version.is_empty() && version != before.text("metadata.resourceVersion") {
         return Err(Status::outdated(resource, object.name()));

@@ -35,6 +35,15 @@ pub(crate) fn validate(object: &Value, old: Option<&Value>, schema: &Value) -> V
     if causes.is_empty() {
         rules(object, old, schema, "", &mut causes);
     }
+    let blocking = ["FieldValueRequired", "FieldValueTooLong", "FieldValueTypeInvalid", "FieldValueTooMany"];
+    if causes.iter().any(|cause| blocking.contains(&cause.reason)) {
+        let message = "Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+        causes.push(Cause {
+            reason: "FieldValueInvalid",
+            field: "<nil>".to_owned(),
+            message: message.to_owned(),
+        });
+    }
     causes
 }
 
@@ -259,7 +268,9 @@ mod tests {
     fn refused(value: Value, schema: Value) -> Vec<String> {
         let schema = json!({"properties": {"spec": schema}});
         let causes = validate(&json!({"spec": value}), None, &schema);
-        causes.into_iter().map(|c| format!("{}: {}", c.field, c.message)).collect()
+        // That rules were not checked is told beside what is tested here.
+        let causes = causes.into_iter().filter(|cause| cause.field != "<nil>");
+        causes.map(|c| format!("{}: {}", c.field, c.message)).collect()
     }
 
     #[test]

@@ -45,7 +45,13 @@ impl Selector {
                     }
                 };
             if !selectable(resource, field) {
-                return Err(Status::bad_request(format!("field label not supported: {field}")));
+                return Err(Status::bad_request(if indexed(resource).is_empty() && !resource.is_custom() {
+                    format!(
+                        "\"{field}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                    )
+                } else {
+                    format!("field label not supported: {field}")
+                }));
             }
             selector.fields.push((field.to_owned(), equal, value.to_owned()));
         }
@@ -76,9 +82,13 @@ fn text_of(value: &Value) -> String {
     }
 }
 
-/// Fields that the API server indexes.
 fn selectable(resource: &Resource, field: &str) -> bool {
-    let more: &[&str] = match &*resource.id {
+    matches!(field, "metadata.name" | "metadata.namespace") || indexed(resource).contains(&field)
+}
+
+/// The fields of a resource that can be selected by, beside name and namespace.
+fn indexed(resource: &Resource) -> &'static [&'static str] {
+    match &*resource.id {
         "events" => &[
             "involvedObject.kind",
             "involvedObject.namespace",
@@ -111,8 +121,7 @@ fn selectable(resource: &Resource, field: &str) -> bool {
         "services" => &["spec.clusterIP", "spec.type"],
         "jobs.batch" => &["status.successful"],
         _ => &[],
-    };
-    matches!(field, "metadata.name" | "metadata.namespace") || more.contains(&field)
+    }
 }
 
 /// Splits at commas that are not within parentheses.
@@ -137,6 +146,10 @@ fn requirement(part: &str) -> Option<Requirement> {
     }
     if let Some((key, list)) = part.split_once(" in ") {
         return Some(Requirement::In(key.trim().to_owned(), values(list)?));
+    }
+    let single = part.replacen("==", "=", 1);
+    if single.matches('=').count() > 1 || single.starts_with('=') {
+        return None;
     }
     if let Some((key, value)) = part.split_once("!=") {
         return Some(Requirement::NotIn(key.trim().to_owned(), vec![value.trim().to_owned()]));

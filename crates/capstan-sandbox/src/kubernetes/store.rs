@@ -15,8 +15,8 @@ pub(crate) type Key = (String, String);
 /// Where an object is stored: its resource's id, and its key.
 pub(crate) type Address = (Arc<str>, Key);
 
-/// How many changes are kept for watches that resume; older ones answer 410.
-const LOG_LENGTH: usize = 10_000;
+/// How many changes are kept for watches that resume; older ones answer 410. They are most of the memory of a busy sandbox.
+const LOG_LENGTH: usize = 5_000;
 
 /// A change of an object, in the order in which changes happened.
 #[derive(Debug, Clone)]
@@ -388,6 +388,6 @@ impl State {
 
     /// The resource of a store key; every stored object's resource is registered.
     pub(crate) fn resource(&self, id: &str) -> Answer<Arc<Resource>> {
-        self.registry.by_id(id).ok_or_else(|| Status::no_such_path(id))
+        self.registry.by_id(id).ok_or_else(Status::no_such_resource)
     }
 }

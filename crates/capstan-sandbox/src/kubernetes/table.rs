@@ -1,8 +1,10 @@
 //! `Table`: what `kubectl get` prints.
 
+mod builtin;
+
 use std::sync::Arc;
 
-use jiff::{SpanRound, Timestamp, Unit};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::object::{Object, Read as _};
@@ -40,7 +42,7 @@ enum Source {
     /// A path as in `additionalPrinterColumns`, or a known text computed from the object.
     Path(String),
     Computed(fn(&Object) -> Value),
-    Age,
+    Age(String),
 }
 
 struct Shown {
@@ -61,9 +63,23 @@ impl Shown {
         Self { source: Source::Path(path.to_owned()), ..Self::computed(name, |_| Value::Null) }
     }
 
+    /// A moment, shown as how long ago it was.
+    fn age(name: &str, path: &str) -> Self {
+        Self { source: Source::Age(path.to_owned()), ..Self::computed(name, |_| Value::Null) }
+    }
+
+    fn counted(self) -> Self {
+        Self { kind: "integer".to_owned(), ..self }
+    }
+
+    /// Only with `-o wide`.
+    fn wide(self) -> Self {
+        Self { priority: 1, ..self }
+    }
+
     fn cell(&self, object: &Object, now: Timestamp) -> Value {
         match &self.source {
-            Source::Age => age(object.text("metadata.creationTimestamp"), now).into(),
+            Source::Age(path) => age(object.text(path), now).into(),
             Source::Computed(compute) => compute(object),
             Source::Path(path) => {
                 let value = json_path(object, path);
@@ -91,141 +107,36 @@ fn columns(resource: &Resource) -> Vec<Shown> {
         }));
         return columns;
     }
-    columns.extend(builtin(&resource.id));
-    columns.push(Shown { source: Source::Age, ..Shown::computed("Age", |_| Value::Null) });
-    if &*resource.id == "nodes" {
-        columns.push(Shown::path("Version", ".status.nodeInfo.kubeletVersion"));
-        columns
-            .push(Shown { priority: 1, ..Shown::computed("Internal-IP", |o| node_address(o, "InternalIP")) });
+    columns.extend(builtin::columns(&resource.id));
+    // Events begin with their age, and tell their name to those who ask for more.
+    if &*resource.id == "events" {
+        columns.rotate_left(1);
+        if let Some(name) = columns.last_mut() {
+            name.priority = 1;
+        }
     }
     columns
-}
-
-fn builtin(id: &str) -> Vec<Shown> {
-    let ready = |o: &Object| {
-        format!("{}/{}", o.int("status.readyReplicas").unwrap_or(0), o.int("spec.replicas").unwrap_or(0))
-            .into()
-    };
-    match id {
-        "namespaces" => vec![Shown::path("Status", ".status.phase")],
-        "nodes" => vec![Shown::computed("Status", node_status), Shown::computed("Roles", node_roles)],
-        "pods" => vec![
-            Shown::computed("Ready", pod_ready),
-            Shown::path("Status", ".status.phase"),
-            Shown::computed("Restarts", |_| "0".into()),
-        ],
-        "services" => vec![
-            Shown::path("Type", ".spec.type"),
-            Shown::path("Cluster-IP", ".spec.clusterIP"),
-            Shown::computed("External-IP", service_address),
-            Shown::computed("Port(s)", service_ports),
-        ],
-        "deployments.apps" | "statefulsets.apps" => vec![
-            Shown::computed("Ready", ready),
-            Shown::computed("Up-to-date", |o| o.int("status.updatedReplicas").unwrap_or(0).into()),
-            Shown::computed("Available", |o| o.int("status.availableReplicas").unwrap_or(0).into()),
-        ],
-        "daemonsets.apps" => vec![
-            Shown::computed("Desired", |o| o.int("status.desiredNumberScheduled").unwrap_or(0).into()),
-            Shown::computed("Ready", |o| o.int("status.numberReady").unwrap_or(0).into()),
-        ],
-        "secrets" => vec![Shown::path("Type", ".type"), Shown::computed("Data", data_count)],
-        "configmaps" => vec![Shown::computed("Data", data_count)],
-        "persistentvolumeclaims" => vec![
-            Shown::path("Status", ".status.phase"),
-            Shown::path("Volume", ".spec.volumeName"),
-            Shown::path("Capacity", ".status.capacity.storage"),
-            Shown::path("StorageClass", ".spec.storageClassName"),
-        ],
-        "persistentvolumes" => vec![
-            Shown::path("Capacity", ".spec.capacity.storage"),
-            Shown::path("Reclaim Policy", ".spec.persistentVolumeReclaimPolicy"),
-            Shown::path("Status", ".status.phase"),
-            Shown::computed("Claim", |o| {
-                format!("{}/{}", o.text("spec.claimRef.namespace"), o.text("spec.claimRef.name")).into()
-            }),
-        ],
-        "storageclasses.storage.k8s.io" => vec![Shown::path("Provisioner", ".provisioner")],
-        "events" => vec![
-            Shown::path("Type", ".type"),
-            Shown::path("Reason", ".reason"),
-            Shown::computed("Object", |o| {
-                let kind = o.text("involvedObject.kind").to_lowercase();
-                format!("{kind}/{}", o.text("involvedObject.name")).into()
-            }),
-            Shown::path("Message", ".message"),
-        ],
-        "leases.coordination.k8s.io" => vec![Shown::path("Holder", ".spec.holderIdentity")],
-        "customresourcedefinitions.apiextensions.k8s.io" => {
-            vec![Shown::computed("Created At", |o| o.text("metadata.creationTimestamp").into())]
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn data_count(object: &Object) -> Value {
-    (object.entries("data").count() + object.entries("binaryData").count()).into()
-}
-
-fn node_status(node: &Object) -> Value {
-    let mut text = if node.is_condition_true("Ready") { "Ready" } else { "NotReady" }.to_owned();
-    if node.flag("spec.unschedulable") {
-        text += ",SchedulingDisabled";
-    }
-    text.into()
-}
-
-fn node_roles(node: &Object) -> Value {
-    let roles: Vec<&str> = node
-        .entries("metadata.labels")
-        .filter_map(|(key, _)| key.strip_prefix("node-role.kubernetes.io/"))
-        .collect();
-    if roles.is_empty() { "<none>".into() } else { roles.join(",").into() }
-}
-
-fn node_address(node: &Object, kind: &str) -> Value {
-    let found = node.items("status.addresses").iter().find(|address| address.text("type") == kind);
-    found.map_or("<none>", |address| address.text("address")).into()
-}
-
-fn pod_ready(pod: &Object) -> Value {
-    let all = pod.items("spec.containers").len();
-    let ready = if pod.is_condition_true("Ready") { all } else { 0 };
-    format!("{ready}/{all}").into()
-}
-
-fn service_address(service: &Object) -> Value {
-    let ingress = service.items("status.loadBalancer.ingress");
-    let addresses: Vec<&str> =
-        ingress.iter().filter_map(|i| i.text_at("ip").or(i.text_at("hostname"))).collect();
-    match (service.text("spec.type"), addresses.is_empty()) {
-        ("LoadBalancer", true) => "<pending>".into(),
-        (_, true) => "<none>".into(),
-        (_, false) => addresses.join(",").into(),
-    }
-}
-
-fn service_ports(service: &Object) -> Value {
-    let port = |port: &Value| match port.int("nodePort") {
-        Some(node) => format!("{}:{node}/{}", port.at("port"), port.text("protocol")),
-        None => format!("{}/{}", port.at("port"), port.text("protocol")),
-    };
-    service.items("spec.ports").iter().map(port).collect::<Vec<_>>().join(",").into()
 }
 
 /// How long ago something was, as kubectl prints it: `5s`, `3m20s`, `4d`.
 fn age(since: &str, now: Timestamp) -> String {
     let Ok(since) = since.parse::<Timestamp>() else { return "<unknown>".to_owned() };
-    let rounded = now
-        .since(since)
-        .and_then(|span| span.round(SpanRound::new().largest(Unit::Second).smallest(Unit::Second)));
-    let seconds = rounded.map_or(0, |span| span.get_seconds()).max(0);
+    let seconds = now.duration_since(since).as_secs().max(0);
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    let pair = |whole: i64, unit: &str, part: i64, of: &str| match part {
+        0 => format!("{whole}{unit}"),
+        part => format!("{whole}{unit}{part}{of}"),
+    };
     match seconds {
         0..120 => format!("{seconds}s"),
-        120..600 => format!("{}m{}s", seconds / 60, seconds % 60).replace("m0s", "m"),
-        600..10_800 => format!("{}m", seconds / 60),
-        10_800..172_800 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
+        120..600 => pair(minutes, "m", seconds % 60, "s"),
+        600..10_800 => format!("{minutes}m"),
+        10_800..28_800 => pair(hours, "h", minutes % 60, "m"),
+        28_800..172_800 => format!("{hours}h"),
+        172_800..691_200 => pair(days, "d", hours % 24, "h"),
+        691_200..63_072_000 => format!("{days}d"),
+        63_072_000..252_288_000 => pair(days / 365, "y", days % 365, "d"),
+        _ => format!("{}y", days / 365),
     }
 }
 
@@ -281,9 +192,14 @@ mod tests {
     #[test]
     fn ages_are_short() {
         let now: Timestamp = "2026-01-02T00:00:00Z".parse().unwrap();
-        for (since, expected) in
-            [("2026-01-01T23:59:30Z", "30s"), ("2026-01-01T23:56:00Z", "4m"), ("2026-01-01T20:00:00Z", "4h")]
-        {
+        for (since, expected) in [
+            ("2026-01-01T23:59:30Z", "30s"),
+            ("2026-01-01T23:56:00Z", "4m"),
+            ("2026-01-01T20:00:00Z", "4h"),
+            ("2026-01-01T23:55:50Z", "4m10s"),
+            ("2026-01-01T19:30:00Z", "4h30m"),
+            ("2025-12-29T21:00:00Z", "3d3h"),
+        ] {
             assert_eq!(age(since, now), expected);
         }
     }

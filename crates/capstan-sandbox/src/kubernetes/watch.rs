@@ -99,8 +99,8 @@ impl Running {
     }
 
     fn line(&mut self, kind: &str, object: &Value) {
-        let mut line = json!({"type": kind, "object": object}).to_string();
-        line.push('\n');
+        // The type first, as the API server writes it, and without a copy of the object.
+        let line = format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n");
         self.ready.push_back(line.into());
     }
 

@@ -68,6 +68,11 @@ pub trait Resource: Identified + Serialize + Default + Clone + Send + Sync + 'st
         caller.sees(self.project_id())
     }
 
+    /// The value of a filter that narrows long lists, if it is at hand without making the view.
+    fn at_hand(&self, _key: &str) -> Option<&str> {
+        None
+    }
+
     /// What the API shows of it.
     fn view(&self, _cloud: &OpenStack) -> Value {
         serde_json::to_value(self).unwrap_or_default()

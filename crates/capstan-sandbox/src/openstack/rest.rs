@@ -58,9 +58,14 @@ async fn list<R: Resource>(
         // The usual filters first: they spare most of the views.
         let wanted = |key: &str| query.get(key).filter(|_| query.all(key).count() == 1).map(str::to_owned);
         let (id, name) = (wanted("id"), wanted("name"));
+        let mut narrow: Vec<(String, String)> = Vec::new();
+        for (key, value) in query.pairs().filter(|(key, _)| wanted(key).is_some()) {
+            narrow.push((key.to_owned(), value.to_owned()));
+        }
         let fits = move |each: &R| {
             id.as_deref().is_none_or(|id| each.id() == id)
                 && name.as_deref().is_none_or(|name| each.name() == name)
+                && narrow.iter().all(|(key, value)| each.at_hand(key).is_none_or(|known| known == value))
         };
         R::find(&cloud, &caller, fits).map(|each| each.view(&cloud)).collect()
     };

@@ -9,6 +9,8 @@
     clippy::print_stderr
 )]
 
+pub mod tool;
+
 use std::path::{Path, PathBuf};
 
 use capstan_sandbox::{Config, Sandbox, Speed};
@@ -146,6 +148,12 @@ impl Plane {
         self.sandbox.drain();
     }
 
+    /// Nothing was asked for that the sandbox doesn't simulate.
+    pub fn knew_every_route(&self) {
+        let unknown = self.sandbox.requests().unknown;
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
+
     pub async fn object(&self, path: &str) -> Value {
         let (status, object) = self.get(path).await;
         assert_eq!(status, 200, "{path}: {object:#}");
@@ -254,12 +262,17 @@ impl Watch {
     }
 }
 
-/// A program of the test bed, if it was built.
+/// A program of the test bed, if it was built, else one on the PATH.
 pub fn program(name: &str) -> Option<PathBuf> {
     let bed = std::env::var("MANAGEMENT_BED_DIR").unwrap_or_else(|_| "/var/tmp/management-bed".to_owned());
     let path = Path::new(&bed).join("bin").join(name);
     if path.exists() {
         return Some(path);
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    if let Some(found) = std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|p| p.exists())
+    {
+        return Some(found);
     }
     eprintln!("skipped: {} was not built (testbed/management/build.sh)", path.display());
     None

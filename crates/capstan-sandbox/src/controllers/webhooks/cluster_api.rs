@@ -17,6 +17,10 @@ fn default(object: &mut Object, path: &str, value: Value) {
 
 pub(super) fn cluster(old: Option<&Object>, new: &mut Object) -> Vec<Cause> {
     let mut causes = Vec::new();
+    if new.name().len() > 63 {
+        let detail = "must be a valid label value must be no more than 63 bytes";
+        causes.push(Cause::invalid("metadata.name", &new.name().into(), detail));
+    }
     let parts = ["spec.infrastructureRef", "spec.controlPlaneRef", "spec.topology"];
     if parts.iter().all(|part| new.at(part).is_null()) {
         causes.push(Cause::forbidden(

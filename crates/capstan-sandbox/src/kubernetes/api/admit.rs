@@ -67,7 +67,7 @@ impl ApiServer {
             admit(resource, review, &self.sources.faults)
         });
         // Defaults of webhooks come before the schema, their refusals after it.
-        if admitted.as_ref().is_err_and(|refusal| refusal.code == 500) {
+        if admitted.as_ref().is_err_and(|refusal| matches!(refusal.code, 400 | 500)) {
             admitted.clone()?;
         }
         let mut causes = names::check(resource, new);

@@ -177,6 +177,14 @@ impl Resource for FloatingIp {
         &self.standard.project_id
     }
 
+    fn at_hand(&self, key: &str) -> Option<&str> {
+        match key {
+            "floating_ip_address" => Some(&self.floating_ip_address),
+            "port_id" => Some(self.port_id.as_deref().unwrap_or_default()),
+            _ => None,
+        }
+    }
+
     fn name(&self) -> &str {
         &self.floating_ip_address
     }

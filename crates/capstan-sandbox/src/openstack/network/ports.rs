@@ -377,6 +377,14 @@ impl Resource for Port {
         &self.standard.project_id
     }
 
+    fn at_hand(&self, key: &str) -> Option<&str> {
+        match key {
+            "network_id" => Some(&self.network_id),
+            "device_id" => Some(&self.device_id),
+            _ => None,
+        }
+    }
+
     fn name(&self) -> &str {
         &self.name
     }

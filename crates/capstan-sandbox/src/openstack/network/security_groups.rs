@@ -344,6 +344,13 @@ impl Resource for SecurityGroupRule {
         &self.standard.project_id
     }
 
+    fn at_hand(&self, key: &str) -> Option<&str> {
+        match key {
+            "security_group_id" => Some(&self.security_group_id),
+            _ => None,
+        }
+    }
+
     fn name(&self) -> &str {
         &self.id
     }

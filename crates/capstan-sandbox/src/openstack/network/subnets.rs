@@ -172,6 +172,13 @@ impl Resource for Subnet {
         &self.standard.project_id
     }
 
+    fn at_hand(&self, key: &str) -> Option<&str> {
+        match key {
+            "network_id" => Some(&self.network_id),
+            _ => None,
+        }
+    }
+
     fn name(&self) -> &str {
         &self.name
     }
