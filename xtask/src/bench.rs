@@ -1,6 +1,7 @@
 //! `cargo xtask bench NAME`: figures of the release binary. Whole processes are run again and again and the median
 //! is told, because that is what a person waits for; what is compared runs alternately, in the same minutes.
 
+mod clusters;
 mod plan;
 mod render;
 mod requests;
@@ -92,6 +93,7 @@ const BENCHES: &[Bench] = &[
     Bench { name: "plan", run: plan::run },
     Bench { name: "upload", run: upload::run },
     Bench { name: "sandbox", run: requests::run },
+    Bench { name: "clusters", run: clusters::run },
 ];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {

@@ -65,7 +65,7 @@ fn by_capstan(sandbox: &Sandboxed, file: &Path) -> Result<(Duration, f64)> {
 }
 
 /// The peak of a process's resident memory in KiB.
-fn peak(pid: u32) -> Option<u64> {
+pub(super) fn peak(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
 }
