@@ -208,5 +208,6 @@ impl Drop for Sandbox {
         for task in &self.tasks {
             task.abort();
         }
+        controllers::stop(&self.world);
     }
 }

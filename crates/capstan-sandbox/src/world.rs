@@ -117,3 +117,20 @@ impl World {
         let _ = self.inner.base_url.set(url);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::{Config, Sandbox};
+
+    /// Thousands of worlds in one process must not add up.
+    #[tokio::test]
+    async fn a_world_goes_with_its_sandbox() {
+        let sandbox = Sandbox::start(Config::default()).await.unwrap();
+        let inner = Arc::downgrade(&sandbox.world().inner);
+        let _ = sandbox.world().kubernetes().sessions().router(sandbox.world());
+        sandbox.shutdown().await;
+        assert_eq!(inner.strong_count(), 0);
+    }
+}

@@ -4,7 +4,7 @@
 //! everybody else. Only the network in between is missing: their requests are neither counted nor hit by its faults.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
@@ -22,9 +22,27 @@ const COMPUTE_MICROVERSION: &str = "compute 2.60";
 /// The routes of OpenStack, and the tokens in use.
 #[derive(Default)]
 pub(crate) struct Sessions {
-    router: OnceLock<Router>,
+    router: Mutex<Option<Router>>,
     /// By the name of a cloud and the `clouds.yaml` that it is in.
     tokens: Mutex<HashMap<String, Session>>,
+}
+
+impl Sessions {
+    /// The routes, made with the first call.
+    pub(crate) fn router(&self, world: &World) -> Router {
+        let mut router = self.router.lock().unwrap_or_else(PoisonError::into_inner);
+        router.get_or_insert_with(|| crate::openstack::router(world).with_state(world.clone())).clone()
+    }
+
+    /// Lets go of the routes: they hold the world, which holds them.
+    fn close(&self) {
+        *self.router.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// Ends the controllers' way to OpenStack, so that nothing keeps the world when its sandbox is gone.
+pub(crate) fn close(world: &World) {
+    sessions(world).close();
 }
 
 /// A token, and the project that it is for.
@@ -206,10 +224,7 @@ impl<'w> Cloud<'w> {
             .header("X-Auth-Token", &self.session.token)
             .body(Body::from(body.unwrap_or_default().to_owned()))
             .map_err(|error| refused(&error))?;
-        let router = sessions(self.world)
-            .router
-            .get_or_init(|| crate::openstack::router(self.world).with_state(self.world.clone()))
-            .clone();
+        let router = sessions(self.world).router(self.world);
         // The routes answer from memory; nothing in them waits.
         let answer = router.oneshot(request).now_or_never().ok_or_else(|| refused(&"i/o timeout"))?;
         let (head, body) = answer.unwrap_or_else(|never| match never {}).into_parts();

@@ -72,6 +72,11 @@ pub(crate) fn start(world: &World) {
     seed::fill(world);
 }
 
+/// Ends what would keep the world in memory after its sandbox.
+pub(crate) fn stop(world: &World) {
+    cloud::close(world);
+}
+
 /// A client has changed something of Nova's: CAPO would notice it at its next resync; here it looks soon.
 pub(crate) fn noticed(world: &World, path: &str) {
     let Some(id) = path.strip_prefix("/compute/v2.1/servers/").and_then(|rest| rest.split('/').next()) else {
