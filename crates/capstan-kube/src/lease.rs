@@ -19,6 +19,9 @@ use kube::{Api, Client};
 
 use crate::{Error, Kind, Target};
 
+/// How often giving up is tried: renewals of ours come in between, and servers have bad moments.
+const TRIES: u32 = 3;
+
 /// By how much the clocks of two machines may differ.
 pub const SKEW: Duration = Duration::from_secs(10);
 
@@ -125,7 +128,7 @@ impl Lease {
     /// What the API answers. A Lease that somebody else has by now is left alone.
     pub async fn release(&mut self, now: Timestamp) -> Result<(), Error> {
         // A renewal of ours that was under way may come in between.
-        for _ in 0..3 {
+        for _ in 0..TRIES {
             let Some(mut record) = self.own().await? else { return Ok(()) };
             if let Some(spec) = &mut record.spec {
                 spec.holder_identity = None;
@@ -145,21 +148,27 @@ impl Lease {
     /// # Errors
     /// What the API answers. A Lease that somebody else has by now is left alone.
     pub async fn remove(&mut self) -> Result<(), Error> {
-        for _ in 0..3 {
-            let Some(record) = self.own().await? else { return Ok(()) };
-            let seen = Preconditions {
-                uid: record.metadata.uid,
-                resource_version: record.metadata.resource_version,
-            };
-            let parameters = DeleteParams { preconditions: Some(seen), ..DeleteParams::default() };
-            let answer = self.api.delete(&self.target.name, &parameters).await;
-            match answer.map_err(|error| Error::decode(error, &self.target)) {
-                Ok(_) | Err(Error::NotFound { .. }) => return Ok(()),
-                Err(Error::Changed { .. }) => {}
-                Err(other) => return Err(other),
+        let mut removed = self.remove_once().await;
+        // Nobody comes after this run to remove it.
+        for _ in 1..TRIES {
+            if !removed.as_ref().is_err_and(Error::is_transient) {
+                break;
             }
+            removed = self.remove_once().await;
         }
-        Ok(())
+        removed
+    }
+
+    async fn remove_once(&self) -> Result<(), Error> {
+        let Some(record) = self.own().await? else { return Ok(()) };
+        let seen =
+            Preconditions { uid: record.metadata.uid, resource_version: record.metadata.resource_version };
+        let parameters = DeleteParams { preconditions: Some(seen), ..DeleteParams::default() };
+        let answer = self.api.delete(&self.target.name, &parameters).await;
+        match answer.map_err(|error| Error::decode(error, &self.target)) {
+            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(other) => Err(other),
+        }
     }
 
     /// Takes the Lease from a holder that is known to be dead (its process on this machine is gone), without

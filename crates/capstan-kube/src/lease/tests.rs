@@ -102,6 +102,20 @@ async fn it_is_removed_only_by_its_holder() {
     one.remove().await.unwrap();
 }
 
+/// Nobody comes later to remove what was left: a server's bad moment must not leave it.
+#[tokio::test]
+async fn it_is_removed_although_the_server_fails_once() {
+    let fake = Fake::default();
+    let mut one = lease(&fake, "one");
+    one.acquire(at(0)).await.unwrap();
+    fake.fail_next(json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 500,
+        "reason": "InternalError", "message": "etcdserver: request timed out"
+    }));
+    one.remove().await.unwrap();
+    assert!(fake.get(PATH).is_none());
+}
+
 #[tokio::test]
 async fn it_is_taken_only_from_the_holder_that_is_known_to_be_dead() {
     let fake = Fake::default();
